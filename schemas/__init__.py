@@ -1,0 +1,28 @@
+"""What goes over the wire, as types: Prefect's events, our own events, and the record handed downstream."""
+
+from schemas.errors import InvalidEvent, Reason
+from schemas.event import Event, Kind, Party, RelatedResource, Resource
+from schemas.decoding import decode
+from schemas.flow_run import FlowRunEvent, Heartbeat, Other, PullStep, State, StateType, Transition
+from schemas.ours import Verdict
+from schemas.record import downstream
+
+__all__ = [
+    "Event",
+    "FlowRunEvent",
+    "Heartbeat",
+    "InvalidEvent",
+    "Kind",
+    "Other",
+    "Party",
+    "PullStep",
+    "Reason",
+    "RelatedResource",
+    "Resource",
+    "State",
+    "StateType",
+    "Transition",
+    "Verdict",
+    "decode",
+    "downstream",
+]

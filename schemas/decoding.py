@@ -1,0 +1,99 @@
+"""Bytes in, a typed event out. `decode` raises nothing but `InvalidEvent`, whatever the bytes."""
+
+from contextlib import suppress
+from typing import Annotated, Any
+
+from pydantic import Discriminator, Tag, TypeAdapter, ValidationError
+from pydantic_core import from_json, to_json
+
+from schemas.errors import InvalidEvent, Reason
+from schemas.event import FLOW_RUN_PREFIX, Event, Kind
+from schemas.flow_run import HEARTBEAT_NAME, PULL_STEP_NAMES, Heartbeat, Other, PullStep, Transition
+from schemas.messages import EVENT_MESSAGE_START
+from schemas.ours import VERDICT_PREFIX, Verdict
+
+MAX_FRAME_BYTES = 4 * 1024 * 1024
+"""Frames above this are refused unread; Prefect itself refuses events above 1.5 MB."""
+
+
+def decode(frame: bytes | str) -> Event:
+    """Validate a websocket message or a bare event, and return it typed, its JSON in `raw`.
+
+    Raises `InvalidEvent` with reason `json`, `schema`, `forged` or `oversize`, and a detail that names the field.
+    """
+    data = frame.encode(errors="surrogatepass") if isinstance(frame, str) else frame
+    if len(data) > MAX_FRAME_BYTES:
+        raise InvalidEvent(Reason.OVERSIZE, f"frame: {len(data)} bytes, more than {MAX_FRAME_BYTES}")
+    data = data.strip(b" \t\r\n")
+    compact = data.startswith(EVENT_MESSAGE_START) and data.endswith(b"}")
+    try:
+        return _validate(data[len(EVENT_MESSAGE_START) : -1] if compact else data)
+    except InvalidEvent:
+        return _validate(_unwrap(data) or data)
+
+
+def _kind(value: Any) -> str:
+    """Choose by content; whatever is no object goes to the envelope, which refuses it with the field's name."""
+    if not isinstance(value, dict):
+        return Kind.OTHER
+    name, resource, payload = value.get("event"), value.get("resource"), value.get("payload")
+    if not isinstance(name, str) or not name.startswith(FLOW_RUN_PREFIX):
+        return Kind.VERDICT if isinstance(name, str) and name.startswith(VERDICT_PREFIX) else Kind.OTHER
+    labelled = isinstance(resource, dict) and "prefect.state-type" in resource
+    if labelled or (isinstance(payload, dict) and "validated_state" in payload):
+        return Kind.TRANSITION
+    if name == HEARTBEAT_NAME:
+        return Kind.HEARTBEAT
+    return Kind.PULL_STEP if name in PULL_STEP_NAMES else Kind.OTHER
+
+
+_ADAPTER: TypeAdapter[Event] = TypeAdapter(
+    Annotated[
+        Annotated[Transition, Tag(Kind.TRANSITION)]
+        | Annotated[Heartbeat, Tag(Kind.HEARTBEAT)]
+        | Annotated[PullStep, Tag(Kind.PULL_STEP)]
+        | Annotated[Verdict, Tag(Kind.VERDICT)]
+        | Annotated[Other, Tag(Kind.OTHER)],
+        Discriminator(_kind),
+    ]
+)
+
+
+def _validate(data: bytes) -> Event:
+    try:
+        event = _ADAPTER.validate_json(data)
+    except ValidationError as error:
+        raise _refusal(error) from None
+    if b"NaN" in data or b"Infinity" in data:
+        _refuse_constants(data)
+    # A line break in valid JSON can only stand between tokens, so that a blank is as good; `raw` is one line.
+    event.__dict__["raw"] = data.replace(b"\n", b" ").replace(b"\r", b" ")
+    return event
+
+
+def _refuse_constants(data: bytes) -> None:
+    """Refuse NaN and Infinity, which pydantic reads but which are no JSON: others could not read `raw`."""
+    try:
+        from_json(data, allow_inf_nan=False)
+    except ValueError as error:
+        raise InvalidEvent(Reason.JSON, str(error)) from None
+
+
+def _unwrap(data: bytes) -> bytes | None:
+    """Return the event of a websocket message whose JSON is not laid out as Prefect's server does it."""
+    with suppress(ValueError):
+        message = from_json(data)
+        if isinstance(message, dict) and message.get("type") == "event" and isinstance(message.get("event"), dict):
+            return to_json(message["event"])
+    return None
+
+
+def _refusal(error: ValidationError) -> InvalidEvent:
+    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    field = ".".join(str(part) for part in first["loc"][1:])  # the first part is the kind
+    detail = f"{field}: {first['msg']}" if field else first["msg"]
+    if first["type"] == "json_invalid":
+        return InvalidEvent(Reason.JSON, detail)
+    if first["type"] == "forged" or (field == "resource.prefect.resource.id" and first["type"] != "missing"):
+        return InvalidEvent(Reason.FORGED, detail)
+    return InvalidEvent(Reason.SCHEMA, detail)

@@ -1,0 +1,91 @@
+"""`streamer check`: what works, what does not, what to do."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import typer
+from rich.console import Console
+
+from streamer import config, sinks
+from streamer.cli.options import ApiUrl, ConfigFile, Sinks, StoreUrl
+from streamer.clock import ServerClock, SystemClock
+from streamer.connecting import connection_of
+from streamer.errors import AuthenticationFailed, StreamerError
+from streamer.health import SourceHealth
+from streamer.instruments import Instruments
+from streamer.source.api import Api
+from streamer.source.live import LiveSource
+from streamer.store.lock import service_address
+from streamer.store.sqlite import SqliteStore
+
+
+def check(
+    api_url: ApiUrl = None,
+    store: StoreUrl = None,
+    sink: Sinks = None,
+    config_file: ConfigFile = None,
+) -> None:
+    """Check configuration, store, sinks, the server's REST and its event stream; say what to do where one fails."""
+    settings = config.load(config_file, api_url=api_url, store=store, sink=sink or None)
+    status = asyncio.run(_check(settings))
+    raise typer.Exit(status)
+
+
+async def _check(settings: config.Settings) -> int:
+    steps: dict[str, Callable[[config.Settings], Awaitable[str]]] = {
+        "store": _store,
+        "sinks": _sinks,
+        "REST": _rest,
+        "event stream": _stream,
+    }
+    console, failures = Console(highlight=False, soft_wrap=True), []
+    console.print(f"[green]✓[/] configuration: {settings.api_url}")
+    for name, step in steps.items():
+        try:
+            console.print(f"[green]✓[/] {name}: ", end="")
+            console.print(await step(settings), markup=False)
+        except StreamerError as error:
+            failures.append(error)
+            console.print(f"\r[red]✗[/] {name}: ", end="")
+            console.print(str(error), markup=False)
+            if error.hint:
+                console.print(f"  → {error.hint}", markup=False)
+    if any(isinstance(each, AuthenticationFailed) for each in failures):
+        return 3
+    return 1 if failures else 0
+
+
+async def _store(settings: config.Settings) -> str:
+    path = settings.store_path
+    if address := service_address(path):
+        return f"{path}, in use by the service at {address}"
+    if not path.exists():
+        return f"{path}, made at the first start"
+    store = SqliteStore.open_read_only(path)
+    try:
+        return f"{path}, head {await store.head()}"
+    finally:
+        await store.close()
+
+
+async def _sinks(settings: config.Settings) -> str:
+    for table in settings.sinks.values():
+        sinks.build(table.type, table.options)
+    for spec in settings.sink:
+        kind, options = sinks.parse(spec)
+        options.pop("start", None)
+        sinks.build(kind, options)
+    return f"{len(settings.sinks) + len(settings.sink)} configured"
+
+
+async def _rest(settings: config.Settings) -> str:
+    async with Api(connection_of(settings), ServerClock(SystemClock()), Instruments()) as api:
+        await api.hello()
+        return "reached, and may read events"
+
+
+async def _stream(settings: config.Settings) -> str:
+    health = SourceHealth(settings.source, Instruments())
+    live = LiveSource(connection_of(settings), health, ServerClock(SystemClock()))
+    await live.try_once()
+    return "connected, authenticated, subscribed"

@@ -1,0 +1,47 @@
+"""A record as a line of colour."""
+
+from rich.text import Text
+
+from schemas import Event, PullStep, StateType, Transition, Verdict
+
+_COLOURS = {
+    StateType.SCHEDULED: "yellow",
+    StateType.PENDING: "bright_black",
+    StateType.RUNNING: "blue",
+    StateType.COMPLETED: "green",
+    StateType.FAILED: "red",
+    StateType.CRASHED: "bold red",
+    StateType.CANCELLED: "magenta",
+    StateType.CANCELLING: "magenta",
+    StateType.PAUSED: "cyan",
+}
+_LONGEST_MESSAGE = 100
+
+
+def line(event: Event) -> Text:
+    """Return time, state, flow and run, and the message if the state has one."""
+    text = Text(
+        event.occurred.astimezone().strftime("%H:%M:%S.%f")[:-3], style="dim", no_wrap=True, overflow="ellipsis"
+    )
+    text.append("  ")
+    text.append_text(_what(event))
+    flow = event.flow.name if event.flow else None
+    text.append(f"  {flow or '-'} / {event.resource.name or event.resource.id}", style="default")
+    if isinstance(event, Transition) and event.after.message:
+        message = " ".join(event.after.message.split())[:_LONGEST_MESSAGE]
+        text.append(f"  {message}", style="dim")
+    return text
+
+
+def _what(event: Event) -> Text:
+    match event:
+        case Transition():
+            before = event.before.name if event.before else "·"
+            moved = Text(f"{before:>16} → ", style="dim")
+            return moved.append(f"{event.after.name:<16}", style=_COLOURS[event.to_type])
+        case Verdict():
+            return Text(f"{'verdict':>16} → {event.ruling.status:<16}", style="bold red")
+        case PullStep():
+            return Text(f"{'pull step':>16} → {event.step or '':<16}", style="red" if event.failed else "dim")
+        case _:
+            return Text(f"{event.kind:>16} · {event.name:<16}", style="dim")

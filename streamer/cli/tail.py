@@ -1,0 +1,99 @@
+"""`streamer tail`: live transitions."""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Annotated
+
+import orjson
+import typer
+from rich.console import Console
+
+from schemas import InvalidEvent, Transition, decode, downstream
+from schemas.event import FLOW_RUN_PREFIX
+from streamer import config, logs
+from streamer.cli.options import ApiUrl, ConfigFile, StoreUrl
+from streamer.cli.rendering import line
+from streamer.clock import ServerClock, SystemClock
+from streamer.connecting import connection_of
+from streamer.health import SourceHealth
+from streamer.instruments import Instruments
+from streamer.model import Record
+from streamer.selection import Selection
+from streamer.source.live import LiveSource
+from streamer.store.lock import service_address
+from streamer.store.sqlite import SqliteStore
+
+_POLL_SECONDS = 0.2
+_AT_ONCE = 500
+
+
+def tail(
+    flow: Annotated[list[str] | None, typer.Option(help="Only flows of this name; globs; repeatable.")] = None,
+    state: Annotated[list[str] | None, typer.Option(help="Only into this state type or name; repeatable.")] = None,
+    tag: Annotated[list[str] | None, typer.Option(help="Only runs with this tag; globs; repeatable.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print records as JSON lines.")] = False,
+    api_url: ApiUrl = None,
+    store: StoreUrl = None,
+    config_file: ConfigFile = None,
+) -> None:
+    """Print transitions as they come: from the running service's log, or, if none runs, from the server itself."""
+    settings = config.load(config_file, api_url=api_url, store=store)
+    logs.configure(settings.log_format, settings.log_level)
+    selection = Selection(flows=tuple(flow or ()), tags=tuple(tag or ()))
+    states = {each.lower() for each in state or ()}
+    asyncio.run(_print(settings, selection, states, as_json=json))
+
+
+async def _print(settings: config.Settings, selection: Selection, states: set[str], *, as_json: bool) -> None:
+    console = Console(highlight=False, soft_wrap=True)
+    async for record in _records(settings):
+        event = record.event
+        if event not in selection or not _is_in(record, states):
+            continue
+        if as_json:
+            sys.stdout.buffer.write(orjson.dumps(downstream(record.seq, record.source, event)) + b"\n")
+            sys.stdout.buffer.flush()
+        else:
+            console.print(line(event))
+
+
+def _is_in(record: Record, states: set[str]) -> bool:
+    event = record.event
+    if not states:
+        return True
+    return isinstance(event, Transition) and not states.isdisjoint({event.to_type.lower(), event.after.name.lower()})
+
+
+def _records(settings: config.Settings) -> AsyncIterator[Record]:
+    path = settings.store_path
+    return _from_log(path) if service_address(path) else _from_server(settings)
+
+
+async def _from_log(path: Path) -> AsyncIterator[Record]:
+    store = SqliteStore.open_read_only(path)
+    try:
+        seq = await store.head()
+        while True:
+            for record in await store.after(seq, _AT_ONCE):
+                seq = record.seq
+                yield record
+            await asyncio.sleep(_POLL_SECONDS)
+    finally:
+        await store.close()
+
+
+async def _from_server(settings: config.Settings) -> AsyncIterator[Record]:
+    Console(stderr=True).print(
+        "no service runs on this store: showing the server's own stream, which may leave out some"
+    )
+    health, clock = SourceHealth(settings.source, Instruments()), ServerClock(SystemClock())
+    async for frame in LiveSource(connection_of(settings), health, clock).frames():
+        try:
+            event = decode(frame.data)
+        except InvalidEvent as error:
+            Console(stderr=True).print(f"not an event: {error}", markup=False)
+            continue
+        if event.name.startswith(FLOW_RUN_PREFIX):
+            yield Record(0, settings.source, event)

@@ -1,0 +1,227 @@
+"""The settings, and the only reader of the environment.
+
+Strongest first: flags, `STREAMER_*`, `streamer.toml`, Prefect's own environment, Prefect's active profile, defaults.
+"""
+
+import os
+import re
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, ClassVar
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+)
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from streamer import prefect_settings
+from streamer.errors import ConfigError
+from streamer.logs import LogFormat
+from streamer.metrics import SERIES_LIMIT
+from streamer.selection import Selection
+from streamer.toml_file import find_and_read
+
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+
+_KUBERNETES = re.compile(r"STREAMER_(SERVICE_|PORT($|_))")
+"""What Kubernetes puts into the environment of its pods for a Service named `streamer`: no settings of ours."""
+
+
+def duration(value: Any) -> Any:
+    """Read `90s`, `15m`, `24h`, `7d` or `2w`; leave anything else to pydantic."""
+    if isinstance(value, str) and (match := re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhdw])", value.strip())):
+        return timedelta(**{_UNITS[match[2]]: float(match[1])})
+    return value
+
+
+Duration = Annotated[timedelta, BeforeValidator(duration)]
+
+
+class MetricsSettings(BaseModel):
+    """`series_limit`: the most series of a metric; what is beyond is folded into `other`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    series_limit: int = Field(SERIES_LIMIT, gt=0)
+
+
+class SinkSettings(BaseModel):
+    """A `[sinks.NAME]` table: the type, where a new sink starts, and the options of the type."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    type: str
+    start: Annotated[str, Field(pattern="^(head|oldest)$")] = "head"
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Return what is the sink type's own."""
+        return dict(self.model_extra or {})
+
+
+class Settings(BaseSettings):
+    """Everything that can be set. See the table in README.md."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="STREAMER_", env_nested_delimiter="__", extra="forbid", frozen=True, env_ignore_empty=True
+    )
+    config_file: ClassVar[Path | None] = None
+
+    source: str = Field("default", description="name of the server in records and metrics")
+    api_url: str = Field("http://127.0.0.1:4200/api", description="the Prefect API")
+    api_key: SecretStr | None = Field(None, description="API key of Prefect Cloud")
+    api_key_file: Path | None = Field(None, description="file that holds the API key, read at each connect")
+    auth_string: SecretStr | None = Field(None, description="`user:password` of a self-hosted server")
+    auth_string_file: Path | None = Field(None, description="file that holds it, read at each connect")
+    ssl_cert_file: Path | None = Field(None, description="certificate authorities to trust, PEM")
+    tls_insecure_skip_verify: bool = Field(False, description="trust any certificate; for tests only")
+    custom_headers: dict[str, SecretStr] = Field(default_factory=dict, description="headers for every request")
+    proxy: str | None = Field(None, description="proxy URL; `none` for no proxy; default: HTTP_PROXY and the like")
+    store: str = Field("", description="where the log is kept; default: streamer.db in STREAMER_HOME")
+    listen: str = Field("127.0.0.1:4280", description="address of page, metrics and health")
+    since: Duration = Field(timedelta(hours=24), description="history that the first start reads")
+    select: Selection = Field(default_factory=Selection, description="globs: flows, deployments, work_pools, tags")
+    sinks: dict[str, SinkSettings] = Field(default_factory=dict, description="`[sinks.NAME]` tables")
+    sink: list[str] = Field(default_factory=list, description="sinks given as specs")
+    metrics: MetricsSettings = Field(default_factory=MetricsSettings, description="`[metrics]` table")
+    log_format: LogFormat = Field(LogFormat.AUTO, description="auto, console or json")
+    log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="least level that is logged")
+    grace: Duration = Field(timedelta(seconds=20), description="how long a stop waits for sinks")
+
+    @field_validator("api_url")
+    @classmethod
+    def _is_http(cls, value: str) -> str:
+        if not re.match(r"https?://[^/]+", value):
+            raise ValueError(f"{value!r} is no http:// or https:// address")
+        return value.rstrip("/")
+
+    @field_validator("listen")
+    @classmethod
+    def _is_address(cls, value: str) -> str:
+        host, _, port = value.rpartition(":")
+        if not host or not port.isdigit() or int(port) > 65535:
+            raise ValueError(f"{value!r} is no HOST:PORT")
+        return value
+
+    @property
+    def listen_address(self) -> tuple[str, int]:
+        """Return host and port; port 0 takes a free one."""
+        host, _, port = self.listen.rpartition(":")
+        return host.strip("[]"), int(port)
+
+    @property
+    def store_path(self) -> Path:
+        """Return the store's file; URLs are written as SQLAlchemy writes them."""
+        if not self.store:
+            return home() / "streamer.db"
+        if not self.store.startswith("sqlite:///"):
+            raise ConfigError(
+                f"store {self.store!r} is none we know", hint="use sqlite:///relative.db or sqlite:////abs"
+            )
+        return Path(self.store.removeprefix("sqlite:///").partition("?")[0]).expanduser().absolute()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Return where settings come from, strongest first."""
+        return (
+            init_settings,
+            env_settings,
+            _Found(settings_cls, find_and_read(cls.config_file or _config_from_environment(), home())),
+            _Found(settings_cls, prefect_settings.from_environment(os.environ)),
+            _Profile(settings_cls, prefect_settings.from_profile(os.environ)),
+        )
+
+
+class _Found(PydanticBaseSettingsSource):
+    """Settings that were read elsewhere."""
+
+    def __init__(self, settings_cls: type[BaseSettings], values: Mapping[str, Any]) -> None:
+        super().__init__(settings_cls)
+        self._values = values
+
+    def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:
+        return self._values.get(field_name), field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        return dict(self._values)
+
+
+class _Profile(_Found):
+    """Prefect's active profile. Its credentials are for its own server: for another one they stay where they are."""
+
+    def __call__(self) -> dict[str, Any]:
+        chosen = self.current_state.get("api_url")
+        if chosen and chosen.rstrip("/") != str(self._values.get("api_url", "")).rstrip("/"):
+            return {key: value for key, value in self._values.items() if key not in prefect_settings.CREDENTIALS}
+        return dict(self._values)
+
+
+def load(config: Path | None = None, **flags: Any) -> Settings:
+    """Return the settings, these flags over all else; raise `ConfigError` with a sentence for each that is wrong."""
+    _refuse_unknown_variables(os.environ)
+    chosen: type[Settings] = type("Settings", (Settings,), {"config_file": config})
+    try:
+        return chosen(**{key: value for key, value in flags.items() if value is not None})
+    except ValidationError as error:
+        raise ConfigError("; ".join(_sentence(each) for each in error.errors())) from None
+
+
+def only(**values: Any) -> Settings:
+    """Return settings of these values and defaults, deaf to environment and files: for demo and tests."""
+    return _Isolated(**values)
+
+
+class _Isolated(Settings):
+    @classmethod
+    def settings_customise_sources(
+        cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource, *_: Any, **__: Any
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return (init_settings,)
+
+
+def home() -> Path:
+    """Return the folder for store and configuration."""
+    return Path(os.environ.get("STREAMER_HOME") or "~/.streamer").expanduser()
+
+
+def _config_from_environment() -> Path | None:
+    given = os.environ.get("STREAMER_CONFIG")
+    return Path(given).expanduser() if given else None
+
+
+def _refuse_unknown_variables(environment: Iterable[str]) -> None:
+    known = {f"STREAMER_{field.upper()}" for field in Settings.model_fields} | {"STREAMER_HOME", "STREAMER_CONFIG"}
+    for name in environment:
+        if name.startswith("STREAMER_") and name.partition("__")[0] not in known and not _KUBERNETES.match(name):
+            raise ConfigError(f"the environment variable {name} is no setting", hint=_nearest(name, known))
+
+
+def _sentence(error: Any) -> str:
+    path = ".".join(str(part) for part in error["loc"])
+    if error["type"] != "extra_forbidden":
+        return f"{path}: {error['msg'].removeprefix('Value error, ')}"
+    known: Mapping[str, Any] = Settings.model_fields
+    for part in error["loc"][:-1]:
+        annotation = known[part].annotation if part in known else None
+        known = getattr(annotation, "model_fields", {})
+    return f"{path} is no setting" + (f" ({hint})" if (hint := _nearest(str(error["loc"][-1]), known)) else "")
+
+
+def _nearest(name: str, known: Iterable[str]) -> str | None:
+    near = get_close_matches(name, list(known), n=1)
+    return f"did you mean {near[0]}?" if near else None

@@ -1,0 +1,162 @@
+"""One sink: its cursor, its retries, and the records it refuses.
+
+A record is acknowledged only when the sink's `write` has returned, or the record is buried. The cursor in the store
+trails by a tenth of a second at most, so that a kill repeats little and a busy sink costs few commits.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+
+import structlog
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_exponential_jitter
+
+from streamer.errors import Reject, Retry
+from streamer.instruments import Instruments
+from streamer.log import Log
+from streamer.model import Cursor, Record, Sink
+
+BATCH = 500
+COMMIT_EVERY_SECONDS = 0.1
+
+Attempt = Callable[[], Awaitable[None]]
+
+logger = structlog.get_logger(__name__)
+_backoff = wait_exponential_jitter(initial=0.2, max=60, jitter=0.5)
+
+
+def _wait(state: RetryCallState) -> float:
+    error = state.outcome.exception() if state.outcome else None
+    asked = error.after if isinstance(error, Retry) else None
+    return _backoff(state) if asked is None else asked
+
+
+class Delivery:
+    """Move records from the log to one sink, at the sink's own pace."""
+
+    def __init__(self, name: str, sink: Sink, log: Log, instruments: Instruments, *, oldest: bool = False) -> None:
+        self.name = name
+        self.acked = 0
+        self._sink = sink
+        self._log = log
+        self._instruments = instruments
+        self._oldest = oldest
+        self._committed = 0
+        self._dirty = asyncio.Event()
+        self._idle = asyncio.Event()
+
+    async def open(self) -> None:
+        """Find where the sink stands; a new one stands at the head. Do this before anything is appended."""
+        cursor: Cursor = await self._log.store.cursor(self.name, oldest=self._oldest)
+        self.acked = self._committed = cursor.seq
+        self._oldest = cursor.oldest
+
+    async def run(self) -> None:
+        """Deliver for ever."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._commit_cursor())
+            await self._retrying("open", self._sink.open)
+            while True:
+                if self._log.head <= self.acked:
+                    self._idle.set()
+                    await self._log.wait(self.acked)
+                    self._idle.clear()
+                await self._deliver(await self._log.after(self.acked, BATCH))
+
+    async def drained(self) -> None:
+        """Return when the sink has all there is."""
+        while self._log.head > self.acked or not self._idle.is_set():
+            await self._idle.wait()
+            await asyncio.sleep(0)
+
+    async def close(self) -> None:
+        """Keep how far the sink has come, and close it. Call it after `run` was cancelled."""
+        await self._commit()
+        await self._sink.close()
+        self._instruments.sink_up.labels(self.name).set(0)
+
+    async def _deliver(self, records: Sequence[Record]) -> None:
+        if not records:
+            return
+        wanted = records if self._oldest else [each for each in records if not self._log.is_history(each)]
+        self._count_records("filtered", len(records) - len(wanted))
+        if wanted:
+            await self._write(wanted)
+        self._acknowledge(records[-1].seq)
+
+    async def _write(self, records: Sequence[Record]) -> None:
+        try:
+            await self._retrying("write", lambda: self._timed_write(records))
+            self._count_records("delivered", len(records))
+        except Reject as refusal:
+            if len(records) == 1:
+                await self._bury(records[0], str(refusal))
+                return
+            for record in records:
+                await self._write([record])
+                self._acknowledge(record.seq)
+
+    async def _timed_write(self, records: Sequence[Record]) -> None:
+        start = time.perf_counter()
+        try:
+            await self._sink.write(records)
+        finally:
+            self._instruments.sink_duration.labels(self.name).observe(time.perf_counter() - start)
+
+    async def _bury(self, record: Record, reason: str) -> None:
+        await self._log.store.bury(self.name, record, reason)
+        self._count_records("dead_lettered", 1)
+        logger.warning("a sink refused a record", sink=self.name, seq=record.seq, reason=reason)
+
+    async def _retrying(self, doing: str, attempt: Attempt) -> None:
+        """Try until the sink takes it; only `Reject` comes out. An unforeseen error is treated as `Retry`."""
+        async for trial in AsyncRetrying(
+            retry=retry_if_exception_type(Retry), wait=_wait, before_sleep=lambda state: self._down(doing, state)
+        ):
+            with trial:
+                try:
+                    await attempt()
+                except Reject:
+                    self._instruments.sink_attempts.labels(self.name, "reject").inc()
+                    raise
+                except Retry:
+                    self._instruments.sink_attempts.labels(self.name, "retry").inc()
+                    raise
+                except Exception as error:
+                    self._instruments.sink_attempts.labels(self.name, "retry").inc()
+                    raise Retry(f"{type(error).__name__}: {error}") from error
+        self._up(doing)
+
+    def _up(self, doing: str) -> None:
+        self._instruments.sink_up.labels(self.name).set(1)
+        if doing == "write":
+            self._instruments.sink_attempts.labels(self.name, "ok").inc()
+            self._instruments.sink_success.labels(self.name).set(time.time())
+
+    def _down(self, doing: str, state: RetryCallState) -> None:
+        self._instruments.sink_up.labels(self.name).set(0)
+        if state.attempt_number == 1 and state.outcome:
+            logger.warning(
+                "a sink is down, retrying", sink=self.name, doing=doing, error=str(state.outcome.exception())
+            )
+
+    def _count_records(self, result: str, number: int) -> None:
+        if number:
+            self._instruments.sink_records.labels(self.name, result).inc(number)
+
+    def _acknowledge(self, seq: int) -> None:
+        self.acked = seq
+        self._dirty.set()
+
+    async def _commit_cursor(self) -> None:
+        while True:
+            await self._dirty.wait()
+            await self._commit()
+            await asyncio.sleep(COMMIT_EVERY_SECONDS)
+
+    async def _commit(self) -> None:
+        self._dirty.clear()
+        if self.acked != self._committed:
+            seq = self.acked
+            await self._log.store.commit(self.name, seq)
+            self._committed = seq

@@ -1,0 +1,65 @@
+"""What this process measures of itself: families F and G of the catalogue, as far as they start at 0 with it.
+
+Counters that must survive a restart are not here: they live in the store, and `metrics.py` shows them.
+"""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
+
+disable_created_metrics()  # type: ignore[no-untyped-call]  # the text format would show each counter twice
+
+_LAG_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600)
+_WRITE_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+
+
+class Instruments:
+    """The meters of one service, in a registry of their own."""
+
+    def __init__(self) -> None:
+        self.registry = registry = CollectorRegistry()
+
+        def counter(name: str, text: str, *labels: str) -> Counter:
+            return Counter(f"prefect_streamer_{name}", text, labels, registry=registry)
+
+        def gauge(name: str, text: str, *labels: str) -> Gauge:
+            return Gauge(f"prefect_streamer_{name}", text, labels, registry=registry)
+
+        def histogram(name: str, text: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
+            return Histogram(f"prefect_streamer_{name}", text, labels, buckets=buckets, registry=registry)
+
+        self.connected = gauge("source_connected", "1 while the websocket is open.", "source")
+        self.caught_up = gauge("source_caught_up", "1 while nothing is known to be missing.", "source")
+        self.connections = counter(
+            "source_connections_total", "Attempts to open the websocket, by how they ended.", "source", "result"
+        )
+        self.disconnects = counter(
+            "source_disconnects_total", "Websockets that were open and closed, by close code.", "source", "code"
+        )
+        self.received = counter("events_received_total", "Valid events that came in.", "source", "net", "kind")
+        self.duplicates = counter("events_duplicate_total", "Events that were there already.", "source", "net")
+        self.lag = histogram(
+            "event_lag_seconds", "From reception by Prefect to our commit, live events.", _LAG_BUCKETS, "source"
+        )
+        self.skew = histogram(
+            "event_skew_seconds", "From occurrence to reception by Prefect, never below 0.", _LAG_BUCKETS, "source"
+        )
+        self.last_event = gauge(
+            "last_event_timestamp_seconds", "When the newest event of a kind occurred.", "source", "kind"
+        )
+        self.watermark = gauge(
+            "watermark_timestamp_seconds", "All that occurred before is known to be in the log.", "source"
+        )
+        self.api_requests = counter("api_requests_total", "Requests to the server's REST API.", "endpoint", "code")
+        self.api_duration = histogram(
+            "api_request_duration_seconds", "Time to an answer of the server's REST API.", _WRITE_BUCKETS, "endpoint"
+        )
+        self.series_limited = counter(
+            "series_limited_total", "Label sets that were folded into `other` by the series limit.", "metric"
+        )
+        self.observer_errors = counter("observer_errors_total", "Errors raised by an observer.", "observer")
+        self.sink_records = counter("sink_records_total", "Records a sink is done with.", "sink", "result")
+        self.sink_attempts = counter("sink_attempts_total", "Writes to a sink, by how they ended.", "sink", "result")
+        self.sink_duration = histogram(
+            "sink_write_duration_seconds", "Time a sink takes for a write.", _WRITE_BUCKETS, "sink"
+        )
+        self.sink_up = gauge("sink_up", "1 while the sink takes records.", "sink")
+        self.sink_success = gauge("sink_last_success_timestamp_seconds", "When a sink last took records.", "sink")

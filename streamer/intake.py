@@ -1,0 +1,49 @@
+"""The queue between the nets and the pipeline, bounded by bytes; a put waits, a take never waits to fill a batch."""
+
+import asyncio
+from collections import deque
+
+from streamer.model import Frame, Mark
+
+LIMIT_BYTES = 64 * 1024 * 1024
+MARK_BYTES = 64
+
+
+class Intake:
+    """Frames and marks on their way in, in order."""
+
+    def __init__(self, limit_bytes: int = LIMIT_BYTES) -> None:
+        self._limit = limit_bytes
+        self._waiting: deque[Frame | Mark] = deque()
+        self._bytes = 0
+        self._filled = asyncio.Event()
+        self._drained = asyncio.Event()
+        self._closed = False
+
+    async def put(self, item: Frame | Mark) -> None:
+        """Add an item; wait while more bytes are waiting than the limit allows."""
+        while self._bytes > self._limit:
+            self._drained.clear()
+            await self._drained.wait()
+        self._waiting.append(item)
+        self._bytes += _size(item)
+        self._filled.set()
+
+    async def take(self, most: int) -> list[Frame | Mark]:
+        """Return what has arrived, at most so many; an empty list once closed and drained."""
+        while not self._waiting and not self._closed:
+            self._filled.clear()
+            await self._filled.wait()
+        taken = [self._waiting.popleft() for _ in range(min(most, len(self._waiting)))]
+        self._bytes -= sum(map(_size, taken))
+        self._drained.set()
+        return taken
+
+    def close(self) -> None:
+        """Let `take` end when all has been taken."""
+        self._closed = True
+        self._filled.set()
+
+
+def _size(item: Frame | Mark) -> int:
+    return len(item.data) if isinstance(item, Frame) else MARK_BYTES

@@ -1,0 +1,97 @@
+"""The log: the store, its newest records in memory, and waiting for more.
+
+Memory and head change only after the store has committed. An append that its caller abandons still ends in both.
+"""
+
+import asyncio
+from bisect import bisect_right
+from collections import deque
+from collections.abc import Awaitable, Mapping, Sequence
+from datetime import datetime
+from itertools import islice
+
+from schemas import Event, InvalidEvent
+from streamer.model import Appended, Frame, Net, Record, SourceState, Store, Totals
+
+NEWEST_KEPT = 2048
+"""How many records deliveries can have without a read from the store."""
+
+
+class Log:
+    """The one sequence that everything downstream reads."""
+
+    def __init__(self, store: Store, head: int) -> None:
+        self.store = store
+        self.head = head
+        self._floor = head  # the newest records hold everything beyond this seq
+        self._newest: deque[Record] = deque()
+        self._moved = asyncio.Event()
+        self._epochs: dict[str, datetime] = {}
+
+    @classmethod
+    async def open(cls, store: Store) -> "Log":
+        """Return the log that is kept in this store."""
+        return cls(store, await store.head())
+
+    async def open_source(self, name: str, *, identity: str, now: datetime) -> SourceState:
+        """Return the source's state in the store, made now if it is new."""
+        state = await self.store.open_source(name, identity=identity, now=now)
+        self._epochs[name] = state.epoch
+        return state
+
+    @property
+    def epochs(self) -> Mapping[str, datetime]:
+        """Return the epoch of each source: what occurred before is history."""
+        return self._epochs
+
+    def is_history(self, record: Record) -> bool:
+        """Tell whether a record occurred before its source's epoch."""
+        epoch = self._epochs.get(record.source)
+        return epoch is not None and record.event.occurred < epoch
+
+    async def append(
+        self,
+        source: str,
+        events: Sequence[Event],
+        *,
+        net: Net,
+        passed_over: Sequence[Event] = (),
+        watermark: datetime | None = None,
+    ) -> Appended:
+        """Keep the new ones of these events, and wake the readers."""
+        work = self.store.append(source, events, net=net, passed_over=passed_over, watermark=watermark)
+        return await asyncio.shield(asyncio.ensure_future(self._committed(work)))
+
+    async def _committed(self, work: Awaitable[Appended]) -> Appended:
+        appended = await work
+        if appended.records:
+            self._remember(appended.records)
+            self.head = appended.records[-1].seq
+            self._moved.set()
+            self._moved = asyncio.Event()
+        return appended
+
+    async def quarantine(self, frame: Frame, error: InvalidEvent) -> Totals:
+        """Keep a frame that is no valid event."""
+        return await self.store.quarantine(frame, error)
+
+    async def after(self, seq: int, limit: int) -> Sequence[Record]:
+        """Return at most `limit` records beyond `seq`: from memory, or from the store for a reader far behind."""
+        if seq < self._floor:
+            return await self.store.after(seq, limit)
+        start = bisect_right(self._newest, seq, key=lambda record: record.seq)
+        return list(islice(self._newest, start, start + limit))
+
+    def newest(self, most: int) -> list[Record]:
+        """Return the newest records that are in memory, newest first."""
+        return list(islice(reversed(self._newest), most))
+
+    async def wait(self, beyond: int) -> None:
+        """Return when there are records beyond this seq."""
+        while self.head <= beyond:
+            await self._moved.wait()
+
+    def _remember(self, records: Sequence[Record]) -> None:
+        self._newest.extend(records)
+        while len(self._newest) > NEWEST_KEPT:
+            self._floor = self._newest.popleft().seq

@@ -1,0 +1,242 @@
+"""What the rooms of this house hand each other, and the protocols they are built to. Read this first.
+
+A source yields frames. The pipeline validates them into events and appends these to the log. The log gives them back
+as records, in the order of `seq`. Observers hear of each commit; sinks are fed from the log at their own pace.
+"""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import NamedTuple, Protocol
+from uuid import UUID
+
+from schemas import Event, Heartbeat, InvalidEvent, StateType
+
+
+class Net(StrEnum):
+    """The ways frames come in."""
+
+    LIVE = "live"
+    SWEEP = "sweep"
+    STATES = "states"
+    FILE = "file"
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """The bytes of one websocket message, or of one event from REST or a file."""
+
+    source: str
+    net: Net
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A sweep's word: all which occurred before `watermark` went ahead of this mark; `complete` up to the present."""
+
+    source: str
+    watermark: datetime
+    complete: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """An event with its place in the log. `seq` is ordered, not dense: never do arithmetic on it."""
+
+    seq: int
+    source: str
+    event: Event
+
+
+class Family(StrEnum):
+    """Counters that live in the store, beside the records they count."""
+
+    TRANSITIONS = "transitions"
+    FINISHED = "finished"
+    RETRIES = "retries"
+    INFRA_FAILURES = "infra_failures"
+    QUARANTINED = "quarantined"
+    RECOVERED = "recovered"
+
+
+class Counter(NamedTuple):
+    """What a counter counts: keyed by ids, since names change; labels are resolved when they are shown."""
+
+    family: Family
+    source: str
+    flow: str = ""
+    deployment: str = ""
+    work_pool: str = ""
+    labels: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Counters with their absolute values, and the newest names of the ids in their keys."""
+
+    counts: Mapping[Counter, int] = field(default_factory=dict)
+    names: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """What a commit added: only what was new. `totals` holds the counters and names that changed."""
+
+    records: Sequence[Record] = ()
+    beats: Sequence[Heartbeat] = ()
+    totals: Totals = field(default_factory=Totals)
+    duplicates: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SourceState:
+    """What the store knows of a source. `epoch` is the server's time at our first start."""
+
+    name: str
+    identity: str
+    epoch: datetime
+    watermark: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """How far a reader has come; `oldest` tells that it also wants what occurred before the epoch."""
+
+    seq: int
+    oldest: bool = False
+
+
+class Beat(NamedTuple):
+    """A heartbeat's two times in microseconds since 1970: the sender's clock and the server's."""
+
+    occurred: int
+    received: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunState:
+    """What is known of a run: the state shown is the newest by `occurred`, then by `follows`."""
+
+    id: UUID
+    source: str
+    name: str | None = None
+    flow: str | None = None
+    deployment: str | None = None
+    work_pool: str | None = None
+    work_queue: str | None = None
+    task_run: str | None = None
+    tags: tuple[str, ...] = ()
+    run_count: int | None = None
+    state_id: UUID | None = None
+    state_type: StateType | None = None
+    state_name: str | None = None
+    state_message: str | None = None
+    state_at: datetime | None = None
+    seen_at: datetime | None = None
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    beats: tuple[Beat, ...] = ()
+
+
+class Clock(Protocol):
+    """Time as an argument."""
+
+    def now(self) -> datetime:
+        """Return the time, aware."""
+        ...
+
+    def monotonic(self) -> float:
+        """Return seconds that never go back."""
+        ...
+
+
+class Source(Protocol):
+    """A net: one way frames come in."""
+
+    def frames(self) -> AsyncIterator[Frame | Mark]:
+        """Yield what arrives, for ever."""
+        ...
+
+
+class Store(Protocol):
+    """Where the log is kept. Each method is one transaction; failures are `StoreError`."""
+
+    async def open_source(self, name: str, *, identity: str, now: datetime) -> SourceState:
+        """Return the source, made with epoch `now` the first time; another identity under the name is refused."""
+        ...
+
+    async def append(
+        self,
+        source: str,
+        events: Sequence[Event],
+        *,
+        net: Net,
+        passed_over: Sequence[Event] = (),
+        watermark: datetime | None = None,
+    ) -> Appended:
+        """Keep the events whose id is new; of those passed over keep only that they were seen."""
+        ...
+
+    async def after(self, seq: int, limit: int) -> Sequence[Record]:
+        """Return at most `limit` records beyond `seq`, in order."""
+        ...
+
+    async def head(self) -> int:
+        """Return the newest `seq` ever given, 0 for an empty log."""
+        ...
+
+    async def cursor(self, reader: str, *, oldest: bool = False) -> Cursor:
+        """Return the reader's cursor; a new reader's stands at the head, or before the oldest record."""
+        ...
+
+    async def commit(self, reader: str, seq: int) -> None:
+        """Move the reader's cursor to what it has acknowledged."""
+        ...
+
+    async def bury(self, sink: str, record: Record, reason: str) -> None:
+        """Keep a record that a sink refused for good."""
+        ...
+
+    async def quarantine(self, frame: Frame, error: InvalidEvent) -> Totals:
+        """Keep a frame that the schemas refused, once; return the counters that changed."""
+        ...
+
+    async def totals(self) -> Totals:
+        """Return all counters and names."""
+        ...
+
+    async def compact(self) -> int:
+        """Merge small pieces of the log; return how many were merged."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of the store."""
+        ...
+
+
+class Sink(Protocol):
+    """A destination outside the process. Returning is the ack; raise `Retry` or `Reject` for the nack."""
+
+    async def open(self) -> None:
+        """Connect."""
+        ...
+
+    async def write(self, records: Sequence[Record], /) -> None:
+        """Return when the destination has the records for good."""
+        ...
+
+    async def close(self) -> None:
+        """Disconnect."""
+        ...
+
+
+class Observer(Protocol):
+    """Code of ours that is told of each commit, in line; what it raises is counted, not passed on."""
+
+    name: str
+
+    def committed(self, source: str, net: Net, appended: Appended) -> None:
+        """Take note of what a commit added."""
+        ...

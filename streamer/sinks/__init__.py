@@ -1,0 +1,71 @@
+"""Destinations, one file each, found through the entry points `streamer.sinks`: ours and anybody's alike.
+
+An entry point names a class with two more things than a `Sink`: `Options`, a pydantic model of its settings, which
+its constructor takes; and `options_from(url)`, which reads settings from a spec such as `jsonl:///path?gzip=true`.
+"""
+
+from collections.abc import Mapping
+from importlib.metadata import entry_points
+from typing import Any, ClassVar, Protocol
+from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit
+
+from pydantic import BaseModel, ValidationError
+
+from streamer.errors import ConfigError
+from streamer.model import Sink
+
+_SECRET_WORDS = ("password", "secret", "token", "key")
+
+
+class SinkType(Protocol):
+    """What an entry point of `streamer.sinks` loads."""
+
+    Options: ClassVar[type[BaseModel]]
+
+    def __call__(self, options: Any, /) -> Sink:
+        """Return the sink with these options."""
+        ...
+
+    def options_from(self, url: SplitResult) -> Mapping[str, Any]:
+        """Return what the parts of a spec's URL before the query say."""
+        ...
+
+
+def installed() -> list[str]:
+    """Return the types of sink there are."""
+    return sorted(entry_points(group="streamer.sinks").names)
+
+
+def build(kind: str, options: Mapping[str, Any]) -> Sink:
+    """Return a sink of this type; raise `ConfigError` that says what is wrong with its options."""
+    sink_type = _load(kind)
+    try:
+        return sink_type(sink_type.Options.model_validate(options))
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"])
+        known = ", ".join(sorted(sink_type.Options.model_fields))
+        raise ConfigError(f"sink {kind}: {field}: {first['msg']}", hint=f"its options are: {known}") from error
+
+
+def parse(spec: str) -> tuple[str, dict[str, Any]]:
+    """Return type and options of a sink spec, such as `jsonl:///var/log/runs.jsonl?rotate=100MB`."""
+    url = urlsplit(spec)
+    if not url.scheme:
+        raise ConfigError(f"{spec!r} is no sink", hint="a sink is given as TYPE:…, such as stdout: or jsonl:runs.jsonl")
+    return url.scheme, {**_load(url.scheme).options_from(url), **dict(parse_qsl(url.query))}
+
+
+def name_of(spec: str) -> str:
+    """Return the spec without its credentials: the name by which its cursor is found again."""
+    url = urlsplit(spec)
+    kept = [(key, value) for key, value in parse_qsl(url.query) if not any(word in key for word in _SECRET_WORDS)]
+    return url._replace(netloc=url.netloc.rpartition("@")[2], query=urlencode(kept)).geturl()
+
+
+def _load(kind: str) -> SinkType:
+    found = entry_points(group="streamer.sinks", name=kind)
+    if not found:
+        raise ConfigError(f"there is no sink type {kind!r}", hint=f"there are: {', '.join(installed())}")
+    sink_type: SinkType = next(iter(found)).load()
+    return sink_type

@@ -1,0 +1,47 @@
+"""`stdout:` — each record as a line of JSON on standard output."""
+
+import asyncio
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import SplitResult
+
+from pydantic import BaseModel, ConfigDict
+
+from streamer.model import Record
+from streamer.sinks.formats import Format, encode
+
+
+class StdoutSink:
+    """Print records. The ack is that the pipe took them."""
+
+    class Options(BaseModel):
+        """`format` is `record` or `event`."""
+
+        model_config = ConfigDict(extra="forbid")
+
+        format: Format = Format.RECORD
+
+    def __init__(self, options: Options) -> None:
+        self._format = options.format
+
+    @staticmethod
+    def options_from(url: SplitResult) -> Mapping[str, Any]:
+        """Return nothing: `stdout:` has only query options."""
+        return {}
+
+    async def open(self) -> None:
+        """Do nothing: standard output is open."""
+
+    async def write(self, records: Sequence[Record], /) -> None:
+        """Print, in a thread: a pipe may be slow."""
+        lines = b"".join(encode(record, self._format) + b"\n" for record in records)
+        await asyncio.to_thread(_print, lines)
+
+    async def close(self) -> None:
+        """Do nothing: standard output is not ours to close."""
+
+
+def _print(lines: bytes) -> None:
+    sys.stdout.buffer.write(lines)
+    sys.stdout.buffer.flush()

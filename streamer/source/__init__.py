@@ -1,0 +1,1 @@
+"""The nets: the ways a Prefect server's events come in."""

@@ -1,0 +1,142 @@
+"""The server's REST API: authorisation, CSRF, pressure, and only ever our own base URL.
+
+Every failure comes out as one of three: `AuthenticationFailed`, `RequestRefused`, `ConnectionLost` (try again).
+"""
+
+import time
+from collections.abc import Generator, Mapping
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import orjson
+from pydantic import BaseModel, ValidationError
+
+from schemas.messages import FAR_FUTURE, flow_run_filter
+from streamer.clock import ServerClock
+from streamer.errors import AuthenticationFailed, ConnectionLost, RequestRefused
+from streamer.instruments import Instruments
+from streamer.protocol import is_fatal_status, is_retryable_status, retry_after_seconds
+from streamer.source.connection import Connection
+
+TIMEOUT = httpx.Timeout(30, connect=10)
+
+AUTH_HINT = "check PREFECT_API_KEY (Cloud) or PREFECT_API_AUTH_STRING (self-hosted), then run `streamer check`"
+
+
+class Page(BaseModel):
+    """An answer of `/events/filter`: `total` matching events, of which these are the next."""
+
+    events: list[dict[str, Any]]
+    total: int
+    next_page: str | None = None
+
+    @property
+    def token(self) -> str | None:
+        """Return the page token; the address around it is the server's idea of itself, not to be followed (43)."""
+        return httpx.URL(self.next_page).params.get("page-token") if self.next_page else None
+
+
+class Authorisation(httpx.Auth):
+    """Send the credentials, and fetch a CSRF token when the server asks for one (prefect.md 13)."""
+
+    requires_response_body = True
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._csrf = {"Prefect-Csrf-Client": str(uuid4())}
+
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        """Send the request; after `403 … CSRF …` once more, with a fresh token."""
+        request.headers.update({**self._connection.all_headers(), **self._csrf})
+        response = yield request
+        if response.status_code == 403 and b"CSRF" in response.content:
+            answer = yield self._token_request()
+            if answer.status_code == 200:
+                self._csrf["Prefect-Csrf-Token"] = answer.json()["token"]
+                request.headers.update(self._csrf)
+                yield request
+
+    def _token_request(self) -> httpx.Request:
+        client = self._csrf["Prefect-Csrf-Client"]
+        url = f"{self._connection.api_url}/csrf-token"
+        return httpx.Request("GET", url, params={"client": client}, headers=self._connection.all_headers())
+
+
+class Api:
+    """One server's REST API. Use as an async context manager, or `close` it."""
+
+    def __init__(self, connection: Connection, clock: ServerClock, instruments: Instruments) -> None:
+        self.connection = connection
+        self.clock = clock
+        self._instruments = instruments
+        self._client = httpx.AsyncClient(
+            auth=Authorisation(connection),
+            verify=connection.tls or True,
+            proxy=connection.proxy,
+            trust_env=connection.trust_proxy_environment,
+            timeout=TIMEOUT,
+            headers={"User-Agent": "prefect-streamer"},
+        )
+
+    async def __aenter__(self) -> "Api":
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._client.aclose()
+
+    async def hello(self) -> None:
+        """Ask for one event: sets the clock, and fails now if credentials or filter are refused (prefect.md 5)."""
+        now = self.clock.now()
+        occurred = {"since": now.isoformat(), "until": (now + FAR_FUTURE).isoformat()}
+        await self.events({"filter": flow_run_filter(occurred), "limit": 1})
+
+    async def events(self, body: Mapping[str, Any]) -> Page:
+        """Return the first page of a query for events."""
+        return _page(await self.request("POST", "/events/filter", json=body))
+
+    async def events_page(self, token: str) -> Page:
+        """Return the page that a token of the page before leads to; a refused token is worth a new query (46)."""
+        try:
+            return _page(await self.request("GET", "/events/filter/next", params={"page-token": token}))
+        except AuthenticationFailed as error:
+            raise ConnectionLost("the server refused its own page token") from error
+
+    async def request(self, method: str, endpoint: str, **content: Any) -> bytes:
+        """Return the body of a successful answer; `endpoint` is the path below the API's URL."""
+        start = time.perf_counter()
+        code = "none"
+        try:
+            response = await self._client.request(method, self.connection.api_url + endpoint, **content)
+            code = str(response.status_code)
+        except httpx.HTTPError as error:
+            raise ConnectionLost(f"{self.connection.api_url}: {error or type(error).__name__}") from error
+        finally:
+            self._instruments.api_requests.labels(endpoint, code).inc()
+            self._instruments.api_duration.labels(endpoint).observe(time.perf_counter() - start)
+        self.clock.observe(response.headers.get("date"))
+        return _body(response)
+
+
+def _body(response: httpx.Response) -> bytes:
+    status, where = response.status_code, f"{response.request.method} {response.request.url}"
+    if response.is_success:
+        return response.content
+    if is_fatal_status(status):
+        raise AuthenticationFailed(f"the server refused our credentials: {status} for {where}", AUTH_HINT)
+    if is_retryable_status(status):
+        after = retry_after_seconds(response.headers.get("retry-after"))
+        raise ConnectionLost(f"the server answered {status} to {where}", retry_after=after)
+    hint = "is the API's URL right? It usually ends in /api" if status < 400 or status == 404 else None
+    raise RequestRefused(f"the server answered {status} to {where}: {response.text[:300]}", hint)
+
+
+def _page(body: bytes) -> Page:
+    try:
+        return Page.model_validate(orjson.loads(body))
+    except (orjson.JSONDecodeError, ValidationError) as error:
+        raise ConnectionLost(f"the server answered with something that is no page of events: {body[:80]!r}") from error

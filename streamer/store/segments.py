@@ -1,0 +1,93 @@
+"""The log's raw bytes: lines of `<seq> TAB <json>`, compressed with zstd; several records to a segment."""
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+
+import zstandard
+
+from schemas import decode
+from streamer.model import Record
+
+_Row = tuple[int, int, int, bytes]
+
+MERGE_BELOW_BYTES = 32_768
+"""Segments smaller than this are merged with their neighbours of the same source."""
+
+
+def pack(records: Sequence[Record]) -> bytes:
+    """Return the compressed lines of these records."""
+    return _compress(b"".join(b"%d\t%b\n" % (record.seq, record.event.raw) for record in records))
+
+
+def write(connection: sqlite3.Connection, source_id: int, records: Sequence[Record]) -> None:
+    """Insert one segment with these records."""
+    connection.execute(
+        "INSERT INTO segments VALUES (?, ?, ?, ?)", (records[0].seq, records[-1].seq, source_id, pack(records))
+    )
+
+
+def read(connection: sqlite3.Connection, *, beyond: int, limit: int) -> list[Record]:
+    """Return at most `limit` records beyond a `seq`, in order."""
+    rows = connection.execute(
+        "SELECT sources.name, body FROM segments JOIN sources ON sources.id = source"
+        " WHERE last_seq > ? ORDER BY first_seq",
+        (beyond,),
+    )
+    found: list[Record] = []
+    for source, body in rows:
+        for seq, raw in _lines(body):
+            if seq > beyond:
+                found.append(Record(seq, source, decode(raw)))
+                if len(found) == limit:
+                    rows.close()
+                    return found
+    return found
+
+
+def merge(connection: sqlite3.Connection, *, limit: int = 1000) -> int:
+    """Merge runs of small neighbouring segments; return how many were merged into others."""
+    rows = connection.execute(
+        "SELECT first_seq, last_seq, source, body FROM segments WHERE length(body) < ? ORDER BY first_seq LIMIT ?",
+        (MERGE_BELOW_BYTES, limit),
+    ).fetchall()
+    return sum(_merge_into_one(connection, group) for group in _neighbours(connection, rows) if len(group) > 1)
+
+
+def _neighbours(connection: sqlite3.Connection, rows: Sequence[_Row]) -> Iterator[list[_Row]]:
+    """Group rows that stand side by side in the log and together stay small."""
+    group: list[_Row] = []
+    for row in rows:
+        fits = group and group[-1][2] == row[2] and sum(len(each[3]) for each in group) < MERGE_BELOW_BYTES
+        if fits and not _stands_between(connection, group[-1][1], row[0]):
+            group.append(row)
+        else:
+            yield group
+            group = [row]
+    yield group
+
+
+def _stands_between(connection: sqlite3.Connection, last: int, first: int) -> bool:
+    query = "SELECT 1 FROM segments WHERE first_seq > ? AND first_seq < ?"
+    return connection.execute(query, (last, first)).fetchone() is not None
+
+
+def _merge_into_one(connection: sqlite3.Connection, group: Sequence[_Row]) -> int:
+    first, last, source = group[0][0], group[-1][1], group[0][2]
+    body = _compress(b"".join(_decompress(row[3]) for row in group))
+    connection.execute("DELETE FROM segments WHERE first_seq BETWEEN ? AND ?", (first, last))
+    connection.execute("INSERT INTO segments VALUES (?, ?, ?, ?)", (first, last, source, body))
+    return len(group) - 1
+
+
+def _lines(body: bytes) -> Iterator[tuple[int, bytes]]:
+    for line in _decompress(body).split(b"\n")[:-1]:
+        seq, _, raw = line.partition(b"\t")
+        yield int(seq), raw
+
+
+def _compress(data: bytes) -> bytes:
+    return zstandard.ZstdCompressor().compress(data)
+
+
+def _decompress(body: bytes) -> bytes:
+    return zstandard.ZstdDecompressor().decompress(body)
