@@ -9,8 +9,9 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_exponential_jitter
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
 
+from streamer.backoff import Backoff, backoff
 from streamer.errors import Reject, Retry
 from streamer.instruments import Instruments
 from streamer.log import Log
@@ -22,25 +23,29 @@ COMMIT_EVERY_SECONDS = 0.1
 Attempt = Callable[[], Awaitable[None]]
 
 logger = structlog.get_logger(__name__)
-_backoff = wait_exponential_jitter(initial=0.2, max=60, jitter=0.5)
-
-
-def _wait(state: RetryCallState) -> float:
-    error = state.outcome.exception() if state.outcome else None
-    asked = error.after if isinstance(error, Retry) else None
-    return _backoff(state) if asked is None else asked
+_PATIENCE = backoff(first=0.2, longest=60)
 
 
 class Delivery:
     """Move records from the log to one sink, at the sink's own pace."""
 
-    def __init__(self, name: str, sink: Sink, log: Log, instruments: Instruments, *, oldest: bool = False) -> None:
+    def __init__(
+        self,
+        name: str,
+        sink: Sink,
+        log: Log,
+        instruments: Instruments,
+        *,
+        oldest: bool = False,
+        patience: Backoff = _PATIENCE,
+    ) -> None:
         self.name = name
         self.acked = 0
         self._sink = sink
         self._log = log
         self._instruments = instruments
         self._oldest = oldest
+        self._patience = patience
         self._committed = 0
         self._dirty = asyncio.Event()
         self._idle = asyncio.Event()
@@ -111,7 +116,9 @@ class Delivery:
     async def _retrying(self, doing: str, attempt: Attempt) -> None:
         """Try until the sink takes it; only `Reject` comes out. An unforeseen error is treated as `Retry`."""
         async for trial in AsyncRetrying(
-            retry=retry_if_exception_type(Retry), wait=_wait, before_sleep=lambda state: self._down(doing, state)
+            retry=retry_if_exception_type(Retry),
+            wait=self._patience,
+            before_sleep=lambda state: self._down(doing, state),
         ):
             with trial:
                 try:

@@ -40,11 +40,11 @@ class RequestRefused(SourceError):  # noqa: N818
 
 
 class ConnectionLost(SourceError):  # noqa: N818
-    """The server could not be reached, or went away; `retry_after` is in seconds, if it asked for a wait."""
+    """The server could not be reached, or went away; `after` is in seconds, if it asked for a wait."""
 
-    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+    def __init__(self, message: str, *, after: float | None = None) -> None:
         super().__init__(message)
-        self.retry_after = retry_after
+        self.after = after
 
 
 class StoreError(StreamerError):

@@ -138,7 +138,7 @@ async def _hello(api: Api, health: SourceHealth) -> None:
             if health.problem != str(error):
                 logger.warning("waiting for the server", source=health.name, error=str(error))
             health.problem = str(error)
-            await asyncio.sleep(error.retry_after or HELLO_EVERY_SECONDS)
+            await asyncio.sleep(error.after or HELLO_EVERY_SECONDS)
 
 
 async def _pump(frames: AsyncIterator[Frame | Mark], core: Core) -> None:

@@ -130,7 +130,7 @@ def _body(response: httpx.Response) -> bytes:
         raise AuthenticationFailed(f"the server refused our credentials: {status} for {where}", AUTH_HINT)
     if is_retryable_status(status):
         after = retry_after_seconds(response.headers.get("retry-after"))
-        raise ConnectionLost(f"the server answered {status} to {where}", retry_after=after)
+        raise ConnectionLost(f"the server answered {status} to {where}", after=after)
     hint = "is the API's URL right? It usually ends in /api" if status < 400 or status == 404 else None
     raise RequestRefused(f"the server answered {status} to {where}: {response.text[:300]}", hint)
 

@@ -12,12 +12,13 @@ from typing import Literal
 
 import orjson
 import structlog
-from tenacity import AsyncRetrying, retry_if_exception_type, wait_exponential_jitter
+from tenacity import AsyncRetrying, retry_if_exception_type
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
 from websockets.typing import Subprotocol
 
 from schemas.messages import auth_message, filter_message
+from streamer.backoff import backoff
 from streamer.clock import ServerClock
 from streamer.errors import AuthenticationFailed, ConnectionLost
 from streamer.health import SourceHealth
@@ -35,6 +36,8 @@ HELD_SECONDS = 60
 REACH_BACK = timedelta(days=1)
 """Live events may be older than now; the server itself cuts off at 15 minutes (prefect.md 31)."""
 
+FIRST_WAIT_SECONDS = 0.5
+LONGEST_WAIT_SECONDS = 30
 AUTH_RETRY_SECONDS = 60
 
 logger = structlog.get_logger(__name__)
@@ -50,11 +53,19 @@ class _Connect(connect):
 class LiveSource:
     """The websocket of one server, reconnected for ever."""
 
-    def __init__(self, connection: Connection, health: SourceHealth, clock: ServerClock) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        health: SourceHealth,
+        clock: ServerClock,
+        *,
+        first_wait: float = FIRST_WAIT_SECONDS,
+    ) -> None:
         self._connection = connection
         self._health = health
         self._clock = clock
-        self._backoff = wait_exponential_jitter(initial=0.5, max=30, jitter=1)
+        self._first_wait = first_wait
+        self._backoff = backoff(first=first_wait, longest=LONGEST_WAIT_SECONDS)
 
     async def frames(self) -> AsyncIterator[Frame]:
         """Yield each message as it comes. Raise `AuthenticationFailed` only if there never was a connection."""
@@ -66,7 +77,7 @@ class LiveSource:
                         async with aclosing(self._conversation()) as messages:
                             async for message in messages:
                                 yield Frame(self._health.name, Net.LIVE, message)
-                await asyncio.sleep(random.random())  # noqa: S311 - jitter, not a secret
+                await asyncio.sleep(random.uniform(0, self._first_wait))  # noqa: S311 - jitter, not a secret
             except AuthenticationFailed:
                 if not self._health.ever_connected:
                     raise

@@ -12,8 +12,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import orjson
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_exponential_jitter
+from tenacity import AsyncRetrying, retry_if_exception_type
 
+from streamer.backoff import backoff
 from streamer.errors import ConnectionLost
 from streamer.health import SourceHealth
 from streamer.model import Frame, Mark, Net, SourceState
@@ -30,7 +31,7 @@ START_OVERLAP = timedelta(hours=1)
 
 PAGES_TO_A_MARK = 20
 
-_backoff = wait_exponential_jitter(initial=1, max=60, jitter=1)
+_PATIENCE = backoff(first=1, longest=60)
 
 
 class Sweep:
@@ -80,7 +81,7 @@ class Sweep:
                 yield orjson.dumps(event)
 
     async def _retrying_page(self, position: Position) -> Page:
-        async for attempt in AsyncRetrying(retry=retry_if_exception_type(ConnectionLost), wait=_wait):
+        async for attempt in AsyncRetrying(retry=retry_if_exception_type(ConnectionLost), wait=_PATIENCE):
             with attempt:
                 return await self._api.events(position.body(self._api.clock.now()))
         raise AssertionError("retries have no end")
@@ -97,12 +98,6 @@ class Sweep:
         self._health.opened.clear()
         connected = self._api.clock.monotonic()
         self._due = [connected + after for after in AFTER_CONNECT]
-
-
-def _wait(state: RetryCallState) -> float:
-    error = state.outcome.exception() if state.outcome else None
-    asked = error.retry_after if isinstance(error, ConnectionLost) else None
-    return _backoff(state) if asked is None else asked
 
 
 def _times(events: Iterable[dict[str, Any]]) -> list[datetime]:

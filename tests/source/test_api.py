@@ -1,0 +1,122 @@
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+
+import httpx
+import pytest
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+
+from streamer.clock import ServerClock
+from streamer.errors import AuthenticationFailed, ConnectionLost, RequestRefused
+from streamer.instruments import Instruments
+from streamer.protocol import Position
+from streamer.source.api import Api, Page
+from streamer.source.connection import Connection
+from streamer.testing import FakePrefect, an_event
+
+LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
+
+
+def body() -> dict[str, object]:
+    return Position(LONG_AGO).body(datetime.now(UTC))
+
+
+@pytest.fixture
+async def guarded(clock: ServerClock) -> AsyncIterator[tuple[FakePrefect, Api]]:
+    """A server that wants a password and CSRF tokens, and an API that has the password."""
+    async with FakePrefect(auth_string="admin:pässword", csrf=True) as server:
+        connection = Connection(server.api_url, auth_string=lambda: "admin:pässword")
+        async with Api(connection, clock, Instruments()) as api:
+            yield server, api
+
+
+async def test_events_come_oldest_first_with_their_total(server: FakePrefect, api: Api) -> None:
+    server.publish(an_event(occurred=LONG_AGO + timedelta(days=2)), an_event(occurred=LONG_AGO + timedelta(days=1)))
+    page = await api.events(body())
+    assert page.total == 2
+    assert [event["occurred"][:10] for event in page.events] == ["2020-01-02", "2020-01-03"]
+
+
+async def test_csrf_token_is_fetched_when_asked_for_and_kept(guarded: tuple[FakePrefect, Api]) -> None:
+    server, api = guarded
+    server.publish(an_event())
+    assert (await api.events(body())).total == 1
+    assert (await api.events(body())).total == 1
+    assert len(server.requests) == 3, "one was refused for want of a token, none after that"
+
+
+async def test_wrong_password_is_an_authentication_failure_with_a_hint(clock: ServerClock) -> None:
+    async with FakePrefect(auth_string="admin:right") as server:
+        connection = Connection(server.api_url, auth_string=lambda: "admin:wrong")
+        async with Api(connection, clock, Instruments()) as api:
+            with pytest.raises(AuthenticationFailed, match="401") as caught:
+                await api.hello()
+    assert "PREFECT_API_AUTH_STRING" in (caught.value.hint or "")
+    assert "wrong" not in str(caught.value)
+
+
+@pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504])
+async def test_pressure_and_server_faults_are_to_be_tried_again(server: FakePrefect, api: Api, status: int) -> None:
+    server.rest_failures.append(Response(status_code=status, headers={"Retry-After": "7"}))
+    with pytest.raises(ConnectionLost, match=str(status)) as caught:
+        await api.events(body())
+    assert caught.value.after == 7
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [HTMLResponse("<html>welcome</html>"), JSONResponse({"events": "none"}), JSONResponse([]), Response(b"\xff\xfe")],
+)
+async def test_answer_that_is_no_page_is_to_be_tried_again(server: FakePrefect, api: Api, answer: Response) -> None:
+    server.rest_failures.append(answer)
+    with pytest.raises(ConnectionLost, match="no page of events"):
+        await api.events(body())
+
+
+async def test_refused_filter_is_said_with_the_servers_reason(server: FakePrefect, api: Api) -> None:
+    server.rest_failures.append(JSONResponse({"detail": "extra_forbidden"}, 422))
+    with pytest.raises(RequestRefused, match="extra_forbidden"):
+        await api.events(body())
+
+
+async def test_redirect_is_not_followed(server: FakePrefect, api: Api) -> None:
+    server.rest_failures.append(RedirectResponse("http://elsewhere.invalid/api"))
+    with pytest.raises(RequestRefused) as caught:
+        await api.events(body())
+    assert "/api" in (caught.value.hint or "")
+
+
+async def test_nobody_listening_is_to_be_tried_again(clock: ServerClock) -> None:
+    async with Api(Connection("http://127.0.0.1:9/api"), clock, Instruments()) as api:
+        with pytest.raises(ConnectionLost, match=r"127\.0\.0\.1:9"):
+            await api.hello()
+
+
+async def test_refused_page_token_is_to_be_tried_again(server: FakePrefect, api: Api) -> None:
+    server.rest_failures.append(Response(status_code=403))
+    with pytest.raises(ConnectionLost, match="page token"):
+        await api.events_page("stale")
+
+
+def test_page_token_is_taken_and_the_address_around_it_is_not() -> None:
+    page = Page(events=[], total=1, next_page="http://evil.example/api/events/filter/next?page-token=abc%3D")
+    assert page.token == "abc="
+
+
+async def test_requests_are_counted_by_endpoint_and_code(server: FakePrefect, clock: ServerClock) -> None:
+    instruments = Instruments()
+    async with Api(Connection(server.api_url), clock, instruments) as api:
+        await api.hello()
+    labels = {"endpoint": "/events/filter", "code": "200"}
+    assert instruments.registry.get_sample_value("prefect_streamer_api_requests_total", labels) == 1
+
+
+async def test_server_clock_follows_the_date_of_answers(server: FakePrefect, api: Api) -> None:
+    server.clock_ahead = timedelta(days=1000)
+    await api.hello()
+    assert timedelta(days=999) < api.clock.now() - datetime.now(UTC) < timedelta(days=1001)
+
+
+def test_every_request_carries_the_custom_headers() -> None:
+    connection = Connection("http://server/api", api_key=lambda: "pnu_1", headers={"CF-Access": "x"})
+    assert connection.all_headers() == {"CF-Access": "x", "Authorization": "Bearer pnu_1"}
+    assert httpx.Headers(connection.all_headers())["cf-access"] == "x"
