@@ -83,7 +83,7 @@ async def _resume(run: UUID) -> None:
 async def deploy() -> None:
     """Make a process work pool and two deployments, and ask for a run of each."""
     async with get_client() as client:
-        await client.create_work_pool(WorkPoolCreate(name=POOL, type="process"))
+        await client.create_work_pool(WorkPoolCreate(name=POOL, type="process"), overwrite=True)  # or the worker has
     here = Path(__file__)
     for name in ("etl", "doomed"):
         source = await flow.from_source(source=str(here.parent), entrypoint=f"{here.name}:{name}")

@@ -1,0 +1,60 @@
+"""Real flows on a real Prefect server: what arrives is what happened, each once, also over a stop."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from schemas import StateType
+from streamer.demo import server as servers
+from streamer.demo.server import PrefectServer
+from streamer.demo.truth import Truth, is_transition
+from tests.running import RunningService, isolated, running
+
+pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(180)]
+
+
+def agree(service: RunningService, truth: Truth) -> None:
+    """Wait until all runs have ended and the server has written all; then hold file and counters to it."""
+
+    def ended() -> bool:
+        runs = truth.runs()
+        return bool(runs) and all(StateType(run["state_type"]).is_terminal for run in runs)
+
+    service.wait_until(ended)
+    service.wait_until(lambda: {event["id"] for event in truth.events()} == set(service.ids()))
+    events = truth.events()
+    transitions = [event["id"] for event in events if is_transition(event)]
+    assert sorted(service.ids()) == sorted(event["id"] for event in events), "an id is missing, or there twice"
+    assert service.counted("prefect_flow_run_transitions_total") == len(transitions)
+    assert truth.state_ids() <= set(service.ids()), "a state of the server is no record of ours"
+
+
+def test_functions_subflows_and_a_deployment_arrive_also_those_that_ran_while_the_service_was_stopped(
+    prefect: PrefectServer, truth: Truth, folder: Path
+) -> None:
+    worker = prefect.spawn("worker", "start", "--pool", "demo-pool", "--type", "process")
+    try:
+        with running(folder, prefect.api_url) as service:
+            assert prefect.spawn_python("-m", "streamer.demo.flows").wait() == 0
+            agree(service, truth)
+            before = len(service.ids())
+            assert service.stop() == 0
+            more = "from streamer.demo import flows; flows.run_directly()"
+            assert prefect.spawn_python("-c", more).wait() == 0
+            service.start()
+            agree(service, truth)
+            assert len(service.ids()) > before
+            assert service.counted("prefect_streamer_events_recovered_total") >= len(service.ids()) - before
+    finally:
+        servers.stop(worker)
+
+
+def test_demo_checks_itself(folder: Path) -> None:
+    command = [sys.executable, "-m", "streamer", "demo", "--once"]
+    result = subprocess.run(command, env=isolated(folder), capture_output=True, text=True, check=False, timeout=170)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "the same" in result.stdout
+    assert "Crashed" in result.stdout
+    assert "All Good (warn)" in result.stdout

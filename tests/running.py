@@ -1,0 +1,90 @@
+"""`streamer run` as a process of its own, as an operator would have it."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import orjson
+from prometheus_client.parser import text_string_to_metric_families
+
+from streamer.demo.server import free_port
+
+DEADLINE_SECONDS = 45
+
+
+def isolated(folder: Path) -> dict[str, str]:
+    """Return an environment without anybody's settings, with a home in this folder."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "STREAMER_"))}
+    return {**kept, "HOME": str(folder), "STREAMER_HOME": str(folder / ".streamer"), "PYTHONUNBUFFERED": "1"}
+
+
+class RunningService:
+    """A service process, its jsonl file and its metrics."""
+
+    def __init__(self, folder: Path, api_url: str, **environment: str) -> None:
+        self.folder = folder
+        self.file = folder / "runs.jsonl"
+        self.log = folder / "service.log"
+        self.address = f"http://127.0.0.1:{free_port()}"
+        self._environment = {**isolated(folder), "STREAMER_API_URL": api_url, **environment}
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start, and return when it is ready."""
+        listen = self.address.removeprefix("http://")
+        arguments = ["run", "--listen", listen, "--sink", f"jsonl://{self.file}"]
+        with self.log.open("ab") as log:
+            command = [sys.executable, "-m", "streamer", *arguments]
+            self.process = subprocess.Popen(command, env=self._environment, stdout=log, stderr=log)
+        self.wait_until(self.is_ready)
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        """Stop, and return the exit status."""
+        assert self.process
+        self.process.send_signal(number)
+        return self.process.wait(DEADLINE_SECONDS)
+
+    def is_ready(self) -> bool:
+        """Ask `/readyz`."""
+        assert self.process
+        assert self.process.poll() is None, self.log.read_text()
+        try:
+            return httpx.get(f"{self.address}/readyz", trust_env=False).is_success
+        except httpx.HTTPError:
+            return False
+
+    def ids(self) -> list[str]:
+        """Return the ids in the jsonl file, in order."""
+        return [orjson.loads(line)["id"] for line in self.file.read_bytes().splitlines()] if self.file.exists() else []
+
+    def counted(self, name: str) -> int:
+        """Return a counter, summed over its labels, as a scraper sees it."""
+        text = httpx.get(f"{self.address}/metrics", trust_env=False).raise_for_status().text
+        families = text_string_to_metric_families(text)
+        return int(sum(each.value for family in families for each in family.samples if each.name == name))
+
+    def wait_until(self, condition: Callable[[], object]) -> None:
+        """Return once the condition holds; fail with the service's log when it does not in time."""
+        deadline = time.monotonic() + DEADLINE_SECONDS
+        while not condition():
+            assert time.monotonic() < deadline, self.log.read_text()
+            time.sleep(0.05)  # the pace of asking, not a wait for an effect
+
+
+@contextmanager
+def running(folder: Path, api_url: str, **environment: str) -> Iterator[RunningService]:
+    """Run a service for the length of the block."""
+    service = RunningService(folder, api_url, **environment)
+    service.start()
+    try:
+        yield service
+    finally:
+        if service.process and service.process.poll() is None:
+            service.process.kill()
+            service.process.wait()
