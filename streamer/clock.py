@@ -35,7 +35,7 @@ class ServerClock:
         """Take note of an answer's `Date`; nonsense is passed over."""
         try:
             date = parsedate_to_datetime(date_header or "")
-        except ValueError:
+        except (ValueError, OverflowError):
             return
         if date.tzinfo is None:
             return

@@ -20,7 +20,7 @@ from pydantic import (
     ValidationError,
     field_validator,
 )
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from streamer import prefect_settings
 from streamer.errors import ConfigError
@@ -30,6 +30,13 @@ from streamer.selection import Selection
 from streamer.toml_file import find_and_read
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+
+_OTHER_FORM = {
+    "api_key": "api_key_file",
+    "api_key_file": "api_key",
+    "auth_string": "auth_string_file",
+    "auth_string_file": "auth_string",
+}
 
 _KUBERNETES = re.compile(r"STREAMER_(SERVICE_|PORT($|_))")
 """What Kubernetes puts into the environment of its pods for a Service named `streamer`: no settings of ours."""
@@ -100,7 +107,9 @@ class Settings(BaseSettings):
     @classmethod
     def _is_http(cls, value: str) -> str:
         if not re.match(r"https?://[^/]+", value):
-            raise ValueError(f"{value!r} is no http:// or https:// address")
+            raise ValueError("it is no http:// or https:// address")
+        if "@" in value.split("/")[2]:
+            raise ValueError("it holds credentials, which do not belong there: set auth_string")
         return value.rstrip("/")
 
     @field_validator("listen")
@@ -123,9 +132,8 @@ class Settings(BaseSettings):
         if not self.store:
             return home() / "streamer.db"
         if not self.store.startswith("sqlite:///"):
-            raise ConfigError(
-                f"store {self.store!r} is none we know", hint="use sqlite:///relative.db or sqlite:////abs"
-            )
+            kind = self.store.partition(":")[0]
+            raise ConfigError(f"store {kind!r} is none we know", hint="use sqlite:///relative.db or sqlite:////abs")
         return Path(self.store.removeprefix("sqlite:///").partition("?")[0]).expanduser().absolute()
 
     @classmethod
@@ -148,7 +156,7 @@ class Settings(BaseSettings):
 
 
 class _Found(PydanticBaseSettingsSource):
-    """Settings that were read elsewhere."""
+    """Settings that were read elsewhere; a secret that a stronger source gives, or gives the file of, is left out."""
 
     def __init__(self, settings_cls: type[BaseSettings], values: Mapping[str, Any]) -> None:
         super().__init__(settings_cls)
@@ -158,17 +166,17 @@ class _Found(PydanticBaseSettingsSource):
         return self._values.get(field_name), field_name, False
 
     def __call__(self) -> dict[str, Any]:
-        return dict(self._values)
+        return {key: value for key, value in self._values.items() if _OTHER_FORM.get(key) not in self.current_state}
 
 
 class _Profile(_Found):
     """Prefect's active profile. Its credentials are for its own server: for another one they stay where they are."""
 
     def __call__(self) -> dict[str, Any]:
-        chosen = self.current_state.get("api_url")
+        chosen, found = self.current_state.get("api_url"), super().__call__()
         if chosen and chosen.rstrip("/") != str(self._values.get("api_url", "")).rstrip("/"):
-            return {key: value for key, value in self._values.items() if key not in prefect_settings.CREDENTIALS}
-        return dict(self._values)
+            return {key: value for key, value in found.items() if key not in prefect_settings.CREDENTIALS}
+        return found
 
 
 def load(config: Path | None = None, **flags: Any) -> Settings:
@@ -179,6 +187,10 @@ def load(config: Path | None = None, **flags: Any) -> Settings:
         return chosen(**{key: value for key, value in flags.items() if value is not None})
     except ValidationError as error:
         raise ConfigError("; ".join(_sentence(each) for each in error.errors())) from None
+    except SettingsError as error:
+        field = str(error).partition('"')[2].partition('"')[0]
+        hint = 'lists and tables are JSON there, such as ["a", "b"] or {"name": "value"}'
+        raise ConfigError(f"the environment's STREAMER_{field.upper()} is no JSON", hint) from None
 
 
 def only(**values: Any) -> Settings:

@@ -81,10 +81,18 @@ async def open_core(settings: Settings, *, address: str = "") -> AsyncIterator[C
         instruments, clock = Instruments(), ServerClock(SystemClock())
         metrics = Metrics(instruments, await store.totals(), clock, series_limit=settings.metrics.series_limit)
         deliveries = _deliveries(settings, log, instruments)
+        _show_at_scrape(instruments, log, store, deliveries)
         for delivery in deliveries:
             await delivery.open()
             stack.push_async_callback(delivery.close)
         yield Core(settings, store, log, instruments, metrics, clock, deliveries)
+
+
+def _show_at_scrape(instruments: Instruments, log: Log, store: SqliteStore, deliveries: list[Delivery]) -> None:
+    instruments.log_head.set_function(lambda: log.head)
+    instruments.store_bytes.set_function(store.size)
+    for delivery in deliveries:
+        instruments.sink_lag.labels(delivery.name).set_function(delivery.lag)
 
 
 def _deliveries(settings: Settings, log: Log, instruments: Instruments) -> list[Delivery]:
@@ -95,6 +103,8 @@ def _deliveries(settings: Settings, log: Log, instruments: Instruments) -> list[
         name = sinks.name_of(spec)
         if name in wanted:
             raise ConfigError(f"the sink {name} is given twice", hint="give each of them a name: [sinks.NAME]")
+        if start not in ("head", "oldest"):
+            raise ConfigError(f"sink {name}: start {start!r} is no place in the log", hint="start=head or start=oldest")
         wanted[name] = (kind, options, start)
     return [
         Delivery(name, sinks.build(kind, options), log, instruments, oldest=start == "oldest")

@@ -68,6 +68,10 @@ class Delivery:
                     self._idle.clear()
                 await self._deliver(await self._log.after(self.acked, BATCH))
 
+    def lag(self) -> int:
+        """Return how far the sink is behind the log's head."""
+        return max(0, self._log.head - self.acked)
+
     async def drained(self) -> None:
         """Return when the sink has all there is."""
         while self._log.head > self.acked or not self._idle.is_set():

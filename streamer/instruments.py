@@ -56,6 +56,9 @@ class Instruments:
             "series_limited_total", "Label sets that were folded into `other` by the series limit.", "metric"
         )
         self.observer_errors = counter("observer_errors_total", "Errors raised by an observer.", "observer")
+        self.log_head = gauge("log_head", "The newest seq in the log.")
+        self.store_bytes = gauge("store_bytes", "What the store takes on the disk.")
+        self.sink_lag = gauge("sink_lag_records", "From the sink's last acknowledged seq to the head.", "sink")
         self.sink_records = counter("sink_records_total", "Records a sink is done with.", "sink", "result")
         self.sink_attempts = counter("sink_attempts_total", "Writes to a sink, by how they ended.", "sink", "result")
         self.sink_duration = histogram(

@@ -74,6 +74,7 @@ class Metrics:
         self._counts = dict(totals.counts)
         self._names = dict(totals.names)
         self._exemplars: dict[Counter, Exemplar] = {}
+        self._newest: dict[tuple[str, str], float] = {}
         self._limited: set[tuple[str, ...]] = set()
         instruments.registry.register(self)
 
@@ -153,7 +154,10 @@ class Metrics:
 
     def _time(self, source: str, net: Net, event: Event) -> None:
         meters = self._instruments
-        meters.last_event.labels(source, event.kind).set(event.occurred.timestamp())
+        newest = self._newest[source, event.kind] = max(
+            event.occurred.timestamp(), self._newest.get((source, event.kind), 0.0)
+        )
+        meters.last_event.labels(source, event.kind).set(newest)
         if event.received is None:
             return
         meters.skew.labels(source).observe(max(0.0, _seconds(event.occurred, event.received)))

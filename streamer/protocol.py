@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
+from math import isnan
 from typing import Any
 
 from schemas.flow_run import HEARTBEAT_NAME
@@ -46,9 +47,10 @@ def is_retryable_status(status: int) -> bool:
 def retry_after_seconds(value: str | None, *, cap: float = 300.0) -> float | None:
     """Read a `Retry-After` header given in seconds; a date, or nonsense, is as if there were none."""
     try:
-        return min(max(float(value or ""), 0.0), cap)
+        seconds = float(value or "")
     except ValueError:
         return None
+    return None if isnan(seconds) else min(max(seconds, 0.0), cap)
 
 
 @dataclass(frozen=True, slots=True)

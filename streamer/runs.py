@@ -13,22 +13,22 @@ BEATS_KEPT = 32
 
 def advance(run: RunState | None, source: str, event: FlowRunEvent) -> RunState:
     """Return what is known of the run after this event."""
-    known = run or RunState(id=event.run, source=source, seen_at=event.occurred)
+    known = run or RunState(id=event.run, source=source)
+    known = replace(known, seen_at=_earliest(known.seen_at, event.occurred))
     if isinstance(event, Heartbeat):
         return _beaten(known, event)
     if isinstance(event, Transition):
         return _moved(known, event)
-    return replace(known, **_identity(known, event))
+    is_late = known.state_at is not None and event.occurred < known.state_at
+    return replace(known, **_identity(known, event, prefer_known=is_late))
 
 
 def _moved(run: RunState, event: Transition) -> RunState:
-    run = replace(
-        run,
-        seen_at=_earliest(run.seen_at, event.occurred),
-        started_at=_earliest(run.started_at, event.occurred) if event.to_type is StateType.RUNNING else run.started_at,
-    )
+    if event.to_type is StateType.RUNNING:
+        run = replace(run, started_at=_earliest(run.started_at, event.occurred))
     if not _is_newer(run, event):
-        return replace(run, **_identity(run, event, prefer_known=True))
+        run_count = event.run_count if run.run_count is None else run.run_count
+        return replace(run, **_identity(run, event, prefer_known=True), run_count=run_count)
     return replace(
         run,
         **_identity(run, event),

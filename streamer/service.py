@@ -121,7 +121,7 @@ def status_of(core: Core) -> Status:
         for health in core.health.values()
     ]
     missing = [f"source {each.name}: {_missing(each)}" for each in sources if not (each.connected and each.caught_up)]
-    behind = [SinkStatus(each.name, each.acked, max(0, core.log.head - each.acked)) for each in core.deliveries]
+    behind = [SinkStatus(each.name, each.acked, each.lag()) for each in core.deliveries]
     return Status(__version__, sources, behind, core.log.head, missing or ([] if sources else ["no source yet"]))
 
 

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 import typer
 from rich.console import Console
 
-from streamer import config, sinks
+from streamer import config, logs, sinks
 from streamer.cli.options import ApiUrl, ConfigFile, Sinks, StoreUrl
 from streamer.clock import ServerClock, SystemClock
 from streamer.connecting import connection_of
@@ -27,6 +27,7 @@ def check(
 ) -> None:
     """Check configuration, store, sinks, the server's REST and its event stream; say what to do where one fails."""
     settings = config.load(config_file, api_url=api_url, store=store, sink=sink or None)
+    logs.configure(settings.log_format, level="ERROR")  # what went wrong is told below
     status = asyncio.run(_check(settings))
     raise typer.Exit(status)
 
@@ -42,11 +43,12 @@ async def _check(settings: config.Settings) -> int:
     console.print(f"[green]✓[/] configuration: {settings.api_url}")
     for name, step in steps.items():
         try:
+            found = await step(settings)
             console.print(f"[green]✓[/] {name}: ", end="")
-            console.print(await step(settings), markup=False)
+            console.print(found, markup=False)
         except StreamerError as error:
             failures.append(error)
-            console.print(f"\r[red]✗[/] {name}: ", end="")
+            console.print(f"[red]✗[/] {name}: ", end="")
             console.print(str(error), markup=False)
             if error.hint:
                 console.print(f"  → {error.hint}", markup=False)

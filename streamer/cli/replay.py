@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import sys
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -86,7 +87,8 @@ async def _replay(settings: config.Settings, files: list[Path]) -> Summary:
 class _Source:
     """A file of lines, and how far it has been read."""
 
-    def __init__(self, raw: IO[bytes], text: Any, size: int | None) -> None:
+    def __init__(self, name: Path, raw: IO[bytes], text: Any, size: int | None) -> None:
+        self._name = name
         self._raw = raw
         self._text = text
         self.size = size
@@ -98,20 +100,27 @@ class _Source:
 
     def lines(self) -> list[bytes]:
         """Return the next lines that are not empty; none at the end."""
-        while chunk := self._text.readlines(_LINES_AT_ONCE * 1500):
+        while chunk := self._chunk():
             if lines := [line.rstrip() for line in chunk if line.strip()]:
                 return lines
         return []
+
+    def _chunk(self) -> list[bytes]:
+        try:
+            chunk: list[bytes] = self._text.readlines(_LINES_AT_ONCE * 1500)
+        except (OSError, EOFError, zlib.error) as error:
+            raise ConfigError(f"cannot read {self._name}: {error}", hint="is the file whole?") from error
+        return chunk
 
 
 @contextmanager
 def _opened(path: Path) -> Iterator[_Source]:
     if str(path) == "-":
-        yield _Source(sys.stdin.buffer, sys.stdin.buffer, None)
+        yield _Source(path, sys.stdin.buffer, sys.stdin.buffer, None)
         return
     try:
         raw = path.open("rb")
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror}") from error
     with raw:
-        yield _Source(raw, gzip.GzipFile(fileobj=raw) if path.suffix == ".gz" else raw, path.stat().st_size)
+        yield _Source(path, raw, gzip.GzipFile(fileobj=raw) if path.suffix == ".gz" else raw, path.stat().st_size)

@@ -7,7 +7,7 @@ its constructor takes; and `options_from(url)`, which reads settings from a spec
 from collections.abc import Mapping
 from importlib.metadata import entry_points
 from typing import Any, ClassVar, Protocol
-from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit
+from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 from pydantic import BaseModel, ValidationError
 
@@ -38,7 +38,7 @@ def installed() -> list[str]:
 
 def build(kind: str, options: Mapping[str, Any]) -> Sink:
     """Return a sink of this type; raise `ConfigError` that says what is wrong with its options."""
-    sink_type = _load(kind)
+    sink_type = load(kind)
     try:
         return sink_type(sink_type.Options.model_validate(options))
     except ValidationError as error:
@@ -53,17 +53,24 @@ def parse(spec: str) -> tuple[str, dict[str, Any]]:
     url = urlsplit(spec)
     if not url.scheme:
         raise ConfigError(f"{spec!r} is no sink", hint="a sink is given as TYPE:…, such as stdout: or jsonl:runs.jsonl")
-    return url.scheme, {**_load(url.scheme).options_from(url), **dict(parse_qsl(url.query))}
+    return url.scheme, {**load(url.scheme).options_from(url), **dict(parse_qsl(url.query))}
 
 
 def name_of(spec: str) -> str:
     """Return the spec without its credentials: the name by which its cursor is found again."""
-    url = urlsplit(spec)
-    kept = [(key, value) for key, value in parse_qsl(url.query) if not any(word in key for word in _SECRET_WORDS)]
-    return url._replace(netloc=url.netloc.rpartition("@")[2], query=urlencode(kept)).geturl()
+    place, _, query = spec.partition("?")
+    netloc = urlsplit(place).netloc
+    place = place.replace(netloc, netloc.rpartition("@")[2], 1)
+    kept = "&".join(each for each in query.split("&") if not _is_secret(each.partition("=")[0]))
+    return f"{place}?{kept}" if kept else place
 
 
-def _load(kind: str) -> SinkType:
+def _is_secret(option: str) -> bool:
+    return any(word in option.lower() for word in _SECRET_WORDS)
+
+
+def load(kind: str) -> SinkType:
+    """Return the class of a type of sink; raise `ConfigError` that names those there are."""
     found = entry_points(group="streamer.sinks", name=kind)
     if not found:
         raise ConfigError(f"there is no sink type {kind!r}", hint=f"there are: {', '.join(installed())}")

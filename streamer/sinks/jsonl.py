@@ -9,6 +9,7 @@ from urllib.parse import SplitResult, unquote
 
 from pydantic import BaseModel, ByteSize, ConfigDict
 
+from streamer.errors import ConfigError
 from streamer.model import Record
 from streamer.sinks.formats import Format, encode
 from streamer.sinks.lines_file import LinesFile
@@ -35,6 +36,8 @@ class JsonlSink:
     @staticmethod
     def options_from(url: SplitResult) -> Mapping[str, Any]:
         """Return the path: `jsonl:///absolute` or `jsonl:relative`."""
+        if url.netloc or not url.path:
+            raise ConfigError(f"{url.geturl()!r} names no file", hint="write jsonl:///absolute/path or jsonl:relative")
         return {"path": unquote(url.path)}
 
     async def open(self) -> None:

@@ -5,7 +5,9 @@ A full file `runs.jsonl` becomes `runs.<last seq>.jsonl`, and `.gz` if asked for
 
 import gzip
 import os
+import re
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
@@ -25,7 +27,7 @@ class LinesFile:
         """Open for appending; cut off a torn last line, and finish a rotation that a crash cut short."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
         if self._gzip:
-            for plain in self._path.parent.glob(f"{self._path.stem}.*{self._path.suffix}"):
+            for plain in self._full_files():
                 _compress(plain)
         self._file = self._path.open("a+b")
         _cut_torn_line(self._file)
@@ -45,7 +47,8 @@ class LinesFile:
             self._reset(size)
             raise
         if self._rotate and size + len(lines) >= self._rotate:
-            self._start_new(last_seq)
+            with suppress(OSError):  # these lines are safe; the next append or start meets the error before it writes
+                self._start_new(last_seq)
 
     def close(self) -> None:
         """Close the file, if it is open."""
@@ -56,7 +59,7 @@ class LinesFile:
     def _reset(self, size: int) -> None:
         """Drop what was half-written, buffer included, and open again at the next write."""
         assert self._file is not None
-        os.truncate(self._path, size)
+        os.ftruncate(self._file.fileno(), size)
         self._file.raw.close()  # type: ignore[attr-defined]  # closing the buffer would write what it still holds
         self._file = None
 
@@ -68,13 +71,21 @@ class LinesFile:
             _compress(full)
         self.open()
 
+    def _full_files(self) -> list[Path]:
+        """Return the full files that are not compressed; others in the folder may be anybody's."""
+        full = re.compile(rf"{re.escape(self._path.stem)}\.\d{{12,}}{re.escape(self._path.suffix)}")
+        return [each for each in self._path.parent.iterdir() if full.fullmatch(each.name)]
+
 
 def _compress(plain: Path) -> None:
     """Replace a file by its gzip; a crash leaves the one or the other, or both for the next start to tidy."""
     partial = plain.with_name(plain.name + ".gz.partial")
-    with plain.open("rb") as source, gzip.open(partial, "wb") as target:
-        shutil.copyfileobj(source, target)
+    with plain.open("rb") as source, partial.open("wb") as target:
+        with gzip.open(target, "wb") as packed:
+            shutil.copyfileobj(source, packed)
+        os.fsync(target.fileno())
     partial.rename(plain.with_name(plain.name + ".gz"))
+    _sync_folder(plain)
     plain.unlink()
 
 

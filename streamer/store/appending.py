@@ -133,7 +133,7 @@ def _name(connection: sqlite3.Connection, events: Iterable[Event]) -> dict[str, 
     for ident, (told, name) in newest.items():
         row = connection.execute(
             "INSERT INTO names VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET name = excluded.name,"
-            " occurred = excluded.occurred WHERE occurred < excluded.occurred RETURNING name",
+            " occurred = excluded.occurred WHERE (occurred, name) < (excluded.occurred, excluded.name) RETURNING name",
             (ident, name, told),
         ).fetchone()
         if row:

@@ -16,6 +16,11 @@ _HINTS = (
     ("disk is full", "free some space; nothing was half-written, and the next start goes on where this one stopped"),
     ("disk i/o", "look at the disk and the system log; nothing was half-written"),
     ("locked", "another program holds the store: stop it, then start again"),
+    ("permission denied", "make the file and its folder readable and writable for this user"),
+    ("read-only file system", "choose a --store on a file system that can be written"),
+    ("no space left", "free some space; nothing was half-written, and the next start goes on where this one stopped"),
+    ("not a directory", "a part of the path is a file: choose another --store"),
+    ("file exists", "a part of the path is a file: choose another --store"),
 )
 
 
@@ -36,11 +41,15 @@ def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
     connection = sqlite3.connect(
         f"file:{quote(str(path))}?mode={mode}", uri=True, isolation_level=None, check_same_thread=False, timeout=10
     )
-    if not read_only:
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")
-    connection.execute("PRAGMA cache_size = -16000")
-    connection.execute("PRAGMA temp_store = MEMORY")
+    try:
+        if not read_only:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA cache_size = -16000")
+        connection.execute("PRAGMA temp_store = MEMORY")
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 
@@ -55,3 +64,13 @@ def transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
+
+
+def beside(path: Path, suffix: str) -> Path:
+    """Return the path of a file that belongs to this one."""
+    return path.with_name(path.name + suffix)
+
+
+def size_on_disk(path: Path) -> int:
+    """Return how many bytes the store takes: the file and SQLite's log beside it."""
+    return sum(file.stat().st_size for file in (path, beside(path, "-wal")) if file.exists())

@@ -1,17 +1,18 @@
 """What an operator does with a store: look, back up, restore, vacuum, and tell it that a server has moved."""
 
-import os
-import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
 from streamer.errors import ConfigError, StoreError
-from streamer.store.connection import connect, in_words, transaction
+from streamer.store.connection import beside, connect, in_words, size_on_disk, transaction
 from streamer.store.lock import StoreLock, service_address
 from streamer.store.migrations import require_known, schema_version
 from streamer.timestamps import from_micros
+
+_LOGS = ("-wal", "-shm")
+"""What SQLite keeps beside a file that is in use, or that was when its process died."""
 
 
 def info(path: Path) -> dict[str, str]:
@@ -20,7 +21,7 @@ def info(path: Path) -> dict[str, str]:
     with in_words(path, "read"), closing(connect(path, read_only=True)) as store:
         require_known(schema_version(store))
         return {
-            "file": f"{path}, {_size(path)} bytes",
+            "file": f"{path}, {size_on_disk(path)} bytes",
             "schema version": str(schema_version(store)),
             "service": service_address(path) or "none runs on it",
             "records": _one(store, "SELECT count(*) || ', seq up to ' || coalesce(max(seq), 0) FROM records"),
@@ -38,12 +39,9 @@ def backup(path: Path, target: Path) -> int:
     _require(path)
     if target.exists():
         raise ConfigError(f"{target} exists", hint="choose another name; a backup overwrites nothing")
-    partial = target.with_name(target.name + ".partial")
+    partial = beside(target, ".partial")
     with in_words(target, "write"), closing(connect(path, read_only=True)) as source:
-        partial.unlink(missing_ok=True)
-        with closing(sqlite3.connect(partial)) as copy:
-            source.backup(copy)
-            copy.execute("PRAGMA journal_mode = DELETE")
+        _copy(source, partial)
         _check(partial)
         partial.rename(target)
     return target.stat().st_size
@@ -57,11 +55,10 @@ def restore(backup_file: Path, path: Path, *, force: bool = False) -> None:
         if path.exists() and not force:
             raise ConfigError(f"there is a store at {path}", hint="use --force to replace it; it is kept as .replaced")
         with in_words(path, "restore"):
-            incoming = path.with_name(path.name + ".incoming")
-            shutil.copyfile(backup_file, incoming)
-            if path.exists():
-                _fold_in_log(path)
-                path.rename(path.with_name(path.name + ".replaced"))
+            incoming = beside(path, ".incoming")
+            with closing(connect(backup_file, read_only=True)) as source:
+                _copy(source, incoming)
+            _set_aside(path)
             incoming.rename(path)
 
 
@@ -69,11 +66,11 @@ def vacuum(path: Path) -> tuple[int, int]:
     """Give unused space back; return the size in bytes before and after."""
     _require(path)
     with _locked(path), in_words(path, "vacuum"):
-        before = _size(path)
+        before = size_on_disk(path)
         with closing(connect(path)) as store:
             store.execute("VACUUM")
             store.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        return before, _size(path)
+        return before, size_on_disk(path)
 
 
 def adopt(path: Path, *, source: str, identity: str) -> None:
@@ -111,10 +108,23 @@ def _check(path: Path) -> None:
             raise StoreError(f"{path} is no sound store: {verdict if version else 'it has no schema'}")
 
 
-def _fold_in_log(path: Path) -> None:
-    """Write SQLite's log back into the file, so that the file alone is the store."""
-    with closing(connect(path)) as store:
-        store.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+def _copy(source: sqlite3.Connection, target: Path) -> None:
+    """Copy a store with what is still in SQLite's log into one new file."""
+    target.unlink(missing_ok=True)
+    with closing(sqlite3.connect(target)) as copy:
+        source.backup(copy)
+        copy.execute("PRAGMA journal_mode = DELETE")
+
+
+def _set_aside(path: Path) -> None:
+    """Keep what is there as `.replaced`, sound or not; a log left behind would be replayed into the next store."""
+    aside = beside(path, ".replaced")
+    if path.exists():
+        for suffix in _LOGS:
+            beside(aside, suffix).unlink(missing_ok=True)
+    for suffix in ("", *_LOGS):
+        if beside(path, suffix).exists():
+            beside(path, suffix).rename(beside(aside, suffix))
 
 
 def _sources(store: sqlite3.Connection) -> Iterator[tuple[str, str]]:
@@ -125,8 +135,3 @@ def _sources(store: sqlite3.Connection) -> Iterator[tuple[str, str]]:
 
 def _one(store: sqlite3.Connection, query: str) -> str:
     return str(store.execute(query).fetchone()[0])
-
-
-def _size(path: Path) -> int:
-    log = path.with_name(path.name + "-wal")
-    return path.stat().st_size + (os.path.getsize(log) if log.exists() else 0)

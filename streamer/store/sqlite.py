@@ -9,6 +9,7 @@ import time
 from collections import Counter as Tally
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
 from datetime import datetime
 from hashlib import blake2b
 from pathlib import Path
@@ -34,7 +35,7 @@ from streamer.model import (
 )
 from streamer.store import appending, run_rows, segments
 from streamer.store.appending import Batch
-from streamer.store.connection import connect, in_words, transaction
+from streamer.store.connection import connect, in_words, size_on_disk, transaction
 from streamer.store.lock import StoreLock
 from streamer.store.migrations import migrate, require_known, schema_version
 from streamer.timestamps import from_micros, to_micros
@@ -51,7 +52,8 @@ class SqliteStore:
     def __init__(self, path: Path, writer: sqlite3.Connection, reader: sqlite3.Connection, lock: StoreLock) -> None:
         self.path = path
         self._lock = lock
-        self._connections = {"write": writer, "read": reader}
+        # Closed in this order: only a writer that leaves last folds SQLite's log back into the file.
+        self._connections = {"read": reader, "write": writer}
         self._threads = {doing: ThreadPoolExecutor(1, f"store-{doing}") for doing in self._connections}
         self._sources: dict[str, tuple[int, SourceState]] = {}
 
@@ -61,23 +63,24 @@ class SqliteStore:
         lock = StoreLock(path)
         with in_words(path, "open"):
             path.parent.mkdir(parents=True, exist_ok=True)
-            lock.acquire(address=address)
-            try:
-                writer = connect(path)
+            with ExitStack() as undo:
+                lock.acquire(address=address)
+                undo.callback(lock.release)
+                writer = undo.enter_context(closing(connect(path)))
                 migrate(writer)
-                return cls(path, writer, connect(path, read_only=True), lock)
-            except BaseException:
-                lock.release()
-                raise
+                store = cls(path, writer, connect(path, read_only=True), lock)
+                undo.pop_all()
+                return store
 
     @classmethod
     def open_read_only(cls, path: Path) -> "SqliteStore":
         """Open an existing store beside the service that runs on it; whatever would write is refused by SQLite."""
         if not path.exists():
             raise StoreError(f"there is no store at {path}", hint="start `streamer run`, or say which with --store")
-        with in_words(path, "open"):
-            reader = connect(path, read_only=True)
+        with in_words(path, "open"), ExitStack() as undo:
+            reader = undo.enter_context(closing(connect(path, read_only=True)))
             require_known(schema_version(reader))
+            undo.pop_all()
             return cls(path, reader, reader, StoreLock(path))
 
     async def open_source(self, name: str, *, identity: str, now: datetime) -> SourceState:
@@ -175,6 +178,10 @@ class SqliteStore:
     async def run(self, run: UUID) -> RunState | None:
         """Return what is known of a run."""
         return (await self._read(lambda connection: run_rows.load(connection, [run]))).get(run)
+
+    def size(self) -> int:
+        """Return how many bytes the store takes on the disk."""
+        return size_on_disk(self.path)
 
     async def compact(self) -> int:
         """Merge small pieces of the log; return how many were merged."""

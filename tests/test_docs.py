@@ -1,0 +1,105 @@
+"""The documentation and the code say the same."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.main import get_command
+
+from streamer import sinks
+from streamer.cli import app
+from streamer.clock import SystemClock
+from streamer.config import Settings
+from streamer.instruments import Instruments
+from streamer.metrics import Metrics
+from streamer.model import Record, Totals
+from streamer.testing.conformance import events
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def table(heading: str) -> list[list[str]]:
+    """Return the cells of the first table below a heading of the README, head and ruler left out."""
+    section = README.split(f"\n## {heading}\n", 1)[1].split("\n## ", 1)[0]
+    rows = [line for line in section.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in row.strip("|").split(" | ")] for row in rows[2:]]
+
+
+def quoted(cell: str) -> list[str]:
+    return re.findall(r"`([^`]+)`", cell)
+
+
+def test_every_setting_is_documented_and_no_other() -> None:
+    assert {name for row in table("Settings") for name in quoted(row[0])} == set(Settings.model_fields)
+
+
+def test_defaults_are_as_documented() -> None:
+    documented = {quoted(row[0])[0]: quoted(row[1]) for row in table("Settings")}
+    for name in ("api_url", "source", "listen", "log_level"):
+        assert documented[name] == [Settings.model_fields[name].default]
+
+
+def test_every_metric_is_documented_with_its_type_and_labels_and_no_other() -> None:
+    instruments = Instruments()
+    metrics = Metrics(instruments, Totals(), SystemClock())
+    shown = {}
+    for family in metrics.registry.collect():
+        name = family.name + ("_total" if family.type == "counter" else "")
+        shown[name] = family.type
+    documented = {quoted(row[0])[0]: row[1] for row in table("Metrics")}
+    assert documented == shown
+
+
+def test_labels_are_as_documented() -> None:
+    documented = {quoted(row[0])[0].removesuffix("_total"): row[2] if len(row) > 2 else "" for row in table("Metrics")}
+    for collector in vars(Instruments()).values():
+        if name := getattr(collector, "_name", None):
+            assert documented[name] == ", ".join(collector._labelnames), name
+
+
+def test_every_command_is_documented_and_no_other() -> None:
+    command = get_command(app)
+    commands = getattr(command, "commands", {})
+    groups = {name: getattr(each, "commands", {}) for name, each in commands.items()}
+    there = {f"{name} {sub}" for name, subs in groups.items() for sub in subs} | {
+        name for name, subs in groups.items() if not subs
+    }
+    documented = {" ".join(re.findall(r"\b[a-z]+\b", quoted(row[0])[0])[1:]) for row in table("Commands")}
+    assert documented == there
+
+
+def test_every_sink_is_documented_with_its_options_and_no_other() -> None:
+    documented = {quoted(row[0])[0]: set(quoted(row[2])) - {"100MB"} for row in table("Sinks")}
+    assert set(documented) == set(sinks.installed())
+    for kind, options in documented.items():
+        assert options | {"path"} == set(sinks.load(kind).Options.model_fields) | {"path"}
+
+
+def test_documented_configuration_is_valid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from streamer import config
+
+    toml = README.split("```toml\n", 1)[1].split("```", 1)[0]
+    (tmp_path / "streamer.toml").write_text(toml)
+    monkeypatch.chdir(tmp_path)
+    settings = config.load()
+    assert list(settings.sinks) == ["archive"]
+    sinks.build(settings.sinks["archive"].type, settings.sinks["archive"].options)
+
+
+async def test_example_of_a_sink_works(capsys: pytest.CaptureFixture[str]) -> None:
+    code = (ROOT / "CONTRIBUTING.md").read_text().split("```python\n", 1)[1].split("```", 1)[0]
+    example: dict[str, Any] = {"__name__": "my_sinks.shout"}
+    exec(code, example)
+    shout = example["ShoutSink"]
+    sink = shout(shout.Options(loudness=3))
+    await sink.write([Record(1, "default", events(1)[0])])
+    assert capsys.readouterr().out == "PREFECT.FLOW-RUN.RUNNING!!!\n"
+
+
+def test_readme_shows_the_two_commands_that_make_has() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    for target in re.findall(r"^make ([a-z-]+)", README, re.MULTILINE):
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE)
+    assert re.findall(r"^make ([a-z-]+)", README, re.MULTILINE) == ["demo", "test"]
