@@ -27,12 +27,21 @@ PAGE_SIZE = 50
 class FakePrefect:
     """`async with FakePrefect() as server:` — its API is at `server.api_url`.
 
-    `auth_string` and `csrf` switch on what the real server calls so. To make it misbehave, set `upgrade_status` (the
+    `auth_string` and `csrf` switch on what the real server calls so, `api_key` what Prefect Cloud wants, and `tls` is
+    a certificate's and a key's file. To make it misbehave, set `upgrade_status` (the
     websocket is refused with it) or `clock_ahead`, or add to `rest_failures` (each answers one request instead).
     """
 
-    def __init__(self, *, auth_string: str | None = None, csrf: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        auth_string: str | None = None,
+        api_key: str | None = None,
+        csrf: bool = False,
+        tls: tuple[str, str] | None = None,
+    ) -> None:
         self.auth_string = auth_string
+        self.api_key = api_key
         self.csrf = csrf
         self.clock_ahead = timedelta()
         self.upgrade_status: int | None = None
@@ -44,12 +53,11 @@ class FakePrefect:
         self._subscribers: set[asyncio.Queue[bytes | int]] = set()
         self._csrf_tokens: dict[str, str] = {}
         self._socket = socket.create_server(("127.0.0.1", 0))
-        self.api_url = f"http://127.0.0.1:{self._socket.getsockname()[1]}/api"
+        self._tls: dict[str, Any] = {"ssl_certfile": tls[0], "ssl_keyfile": tls[1]} if tls else {}
+        self.api_url = f"{'https' if tls else 'http'}://127.0.0.1:{self._socket.getsockname()[1]}/api"
 
     async def __aenter__(self) -> Self:
-        config = uvicorn.Config(
-            self._app(), log_config=None, lifespan="off", date_header=False, timeout_graceful_shutdown=1
-        )
+        config = uvicorn.Config(self._app(), log_config=None, lifespan="off", date_header=False, **self._tls)
         self._server = _Server(config)
         self._serving = asyncio.create_task(self._server.serve(sockets=[self._socket]))
         return self
@@ -92,13 +100,14 @@ class FakePrefect:
         )
 
     async def _events_out(self, websocket: WebSocket) -> None:
-        if self.upgrade_status:
-            await websocket.send_denial_response(Response(status_code=self.upgrade_status))
+        bearer = websocket.headers.get("authorization") == f"Bearer {self.api_key}"
+        if status := self.upgrade_status or (403 if self.api_key and not bearer else None):
+            await websocket.send_denial_response(Response(status_code=status))
             return
         await websocket.accept(subprotocol="prefect")
         try:
             auth = await websocket.receive_json()
-            if self.auth_string and auth.get("token") != self.auth_string:
+            if (wanted := self.api_key or self.auth_string) and auth.get("token") != wanted:
                 await websocket.close(1008, "Invalid token")
                 return
             await websocket.send_json({"type": "auth_success"})
@@ -173,10 +182,15 @@ class FakePrefect:
             client = request.headers.get("prefect-csrf-client", "")
             if self._csrf_tokens.get(client, "none") != request.headers.get("prefect-csrf-token"):
                 return JSONResponse({"detail": "Missing CSRF token."}, 403)
+        if self._wanted_header() not in (None, request.headers.get("authorization")):
+            return JSONResponse({"exception_message": "Unauthorized"}, 401)
+        return None
+
+    def _wanted_header(self) -> str | None:
+        if self.api_key:
+            return f"Bearer {self.api_key}"
         if self.auth_string:
-            wanted = "Basic " + base64.b64encode(self.auth_string.encode()).decode()
-            if request.headers.get("authorization") != wanted:
-                return JSONResponse({"exception_message": "Unauthorized"}, 401)
+            return "Basic " + base64.b64encode(self.auth_string.encode()).decode()
         return None
 
     async def _csrf_token(self, request: Request) -> Response:
