@@ -1,11 +1,11 @@
 """What goes over the wire, as types: Prefect's events, our own events, and the record handed downstream."""
 
+from schemas.decoding import decode
 from schemas.errors import InvalidEvent, Reason
 from schemas.event import Event, Kind, Party, RelatedResource, Resource
-from schemas.decoding import decode
 from schemas.flow_run import FlowRunEvent, Heartbeat, Other, PullStep, State, StateType, Transition
 from schemas.ours import Verdict
-from schemas.record import downstream
+from schemas.record import downstream, to_json
 
 __all__ = [
     "Event",
@@ -25,4 +25,5 @@ __all__ = [
     "Verdict",
     "decode",
     "downstream",
+    "to_json",
 ]

@@ -18,7 +18,9 @@ PULL_STEP_NAMES = frozenset({f"{FLOW_RUN_PREFIX}pull-step.executed", f"{FLOW_RUN
 
 FlowRunId = Annotated[
     str,
-    Field(alias="prefect.resource.id", pattern=r"^prefect\.flow-run\.[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$"),
+    Field(
+        alias="prefect.resource.id", pattern=r"^prefect\.flow-run\.[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$"
+    ),
 ]
 
 

@@ -6,6 +6,7 @@ The JSON Schema in `schemas/json/record.json` is exported from `RecordBody`, and
 from typing import Any
 from uuid import UUID
 
+import orjson
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from schemas.event import Event, Kind, Party
@@ -101,6 +102,11 @@ def downstream(seq: int, source: str, event: Event) -> dict[str, Any]:
         "tags": list(event.tags),
         **_particulars(event),
     }
+
+
+def to_json(seq: int, source: str, event: Event) -> bytes:
+    """Return the record of an event as one line of JSON, times in UTC with a Z."""
+    return orjson.dumps(downstream(seq, source, event), option=orjson.OPT_UTC_Z)
 
 
 def _particulars(event: Event) -> dict[str, Any]:

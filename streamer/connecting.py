@@ -67,8 +67,9 @@ def _headers(settings: Settings) -> dict[str, str]:
 
 
 def _tls(settings: Settings) -> ssl.SSLContext:
+    ca_file = settings.ssl_cert_file.expanduser() if settings.ssl_cert_file else None
     try:
-        return tls_context(ca_file=settings.ssl_cert_file, insecure=settings.tls_insecure_skip_verify)
+        return tls_context(ca_file=ca_file, insecure=settings.tls_insecure_skip_verify)
     except OSError as error:
         raise ConfigError(
             f"cannot use ssl_cert_file {settings.ssl_cert_file}: {error}", hint="give a PEM file"

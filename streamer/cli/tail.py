@@ -6,11 +6,10 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Annotated
 
-import orjson
 import typer
 from rich.console import Console
 
-from schemas import InvalidEvent, Transition, decode, downstream
+from schemas import InvalidEvent, Transition, decode, to_json
 from schemas.event import FLOW_RUN_PREFIX
 from streamer import config, logs
 from streamer.cli.options import ApiUrl, ConfigFile, StoreUrl
@@ -53,7 +52,7 @@ async def _print(settings: config.Settings, selection: Selection, states: set[st
         if event not in selection or not _is_in(record, states):
             continue
         if as_json:
-            sys.stdout.buffer.write(orjson.dumps(downstream(record.seq, record.source, event)) + b"\n")
+            sys.stdout.buffer.write(to_json(record.seq, record.source, event) + b"\n")
             sys.stdout.buffer.flush()
         else:
             console.print(line(event))

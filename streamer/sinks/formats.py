@@ -2,9 +2,7 @@
 
 from enum import StrEnum
 
-import orjson
-
-from schemas import downstream
+from schemas import to_json
 from streamer.model import Record
 
 
@@ -19,4 +17,4 @@ def encode(record: Record, form: Format) -> bytes:
     """Return the record as one line of JSON, without a line break."""
     if form is Format.EVENT:
         return record.event.raw
-    return orjson.dumps(downstream(record.seq, record.source, record.event), option=orjson.OPT_UTC_Z)
+    return to_json(record.seq, record.source, record.event)

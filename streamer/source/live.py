@@ -146,10 +146,12 @@ class LiveSource:
 
     def _translated(self, error: Exception) -> Exception:
         outcome = _outcome(error)
-        self._health.failed(outcome, f"{type(error).__name__}: {error}")
+        problem = f"{type(error).__name__}: {error}"
+        if problem != self._health.problem:
+            logger.warning("cannot connect", source=self._health.name, outcome=outcome, error=problem)
+        self._health.failed(outcome, problem)
         if outcome is Outcome.AUTH:
             return AuthenticationFailed(f"the server refused our credentials: {error}", AUTH_HINT)
-        logger.warning("cannot connect", source=self._health.name, outcome=outcome, error=str(error))
         return ConnectionLost(f"{self._connection.websocket_url}: {error}")
 
 
