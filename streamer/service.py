@@ -65,7 +65,8 @@ class Service:
     async def run(self) -> None:
         """Run until stopped, or until something cannot be mended: see `errors.py` for what comes out."""
         try:
-            await self._run(_listen(self._settings))
+            with _listen(self._settings) as listener:
+                await self._run(listener)
         finally:
             self._stopped.set()
 
@@ -180,7 +181,6 @@ async def _serving(app: Any, listener: socket.socket) -> AsyncIterator[None]:
     finally:
         server.should_exit = True
         await serving
-        listener.close()
 
 
 async def run_until_signalled(service: Service) -> None:

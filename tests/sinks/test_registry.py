@@ -1,0 +1,126 @@
+"""Sinks are found by entry point, ours and anybody's; what is wrong with a spec is said in a sentence with a hint."""
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+
+import orjson
+import pytest
+
+from streamer import sinks
+from streamer.errors import ConfigError
+from streamer.testing import check_sink
+
+THIRD_PARTY = """
+from pathlib import Path
+from pydantic import BaseModel
+
+
+class PigeonSink:
+    class Options(BaseModel):
+        loft: Path
+        token: str = ""
+
+    def __init__(self, options):
+        self._loft = options.loft
+
+    @staticmethod
+    def options_from(url):
+        return {"loft": url.path}
+
+    async def open(self):
+        self._loft.touch()
+
+    async def write(self, records, /):
+        with self._loft.open("a") as loft:
+            loft.writelines(f"{record.event.id}\\n" for record in records)
+
+    async def close(self):
+        pass
+"""
+
+
+@pytest.fixture
+def pigeons(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Install a package with a sink of its own; return where its records may go."""
+    (tmp_path / "pigeon_post.py").write_text(THIRD_PARTY)
+    about = tmp_path / "pigeon_post-1.0.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: pigeon-post\nVersion: 1.0\n")
+    (about / "entry_points.txt").write_text("[streamer.sinks]\npigeon = pigeon_post:PigeonSink\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    return tmp_path / "loft"
+
+
+def hint_of(spec: str) -> str:
+    with pytest.raises(ConfigError) as caught:
+        sinks.build(*sinks.parse(spec))
+    return f"{caught.value} | {caught.value.hint}"
+
+
+def test_ours_are_registered_like_anybodys() -> None:
+    assert {"jsonl", "stdout"} <= set(sinks.installed())
+
+
+async def test_a_sink_of_another_package_works_like_ours(pigeons: Path) -> None:
+    async def read_back() -> Sequence[str]:
+        return await asyncio.to_thread(lambda: pigeons.read_text().split())
+
+    assert "pigeon" in sinks.installed()
+    await check_sink(lambda: sinks.build(*sinks.parse(f"pigeon://{pigeons}")), read_back)
+
+
+def test_an_unknown_type_is_refused_with_those_there_are(pigeons: Path) -> None:
+    said = hint_of("pidgin:there")
+    assert said == f"there is no sink type 'pidgin' | there are: {', '.join(sinks.installed())}"
+    assert "pigeon" in said
+
+
+def test_what_is_no_spec_is_refused_with_an_example() -> None:
+    assert hint_of("runs.jsonl").startswith("'runs.jsonl' is no sink | a sink is given as TYPE:…")
+
+
+@pytest.mark.parametrize(
+    ("spec", "said"),
+    [
+        ("jsonl:a?gzp=true", "sink jsonl: gzp: "),
+        ("jsonl:a?rotate=big", "sink jsonl: rotate: "),
+        ("jsonl:a?format=xml", "sink jsonl: format: "),
+        ("jsonl:a?gzip=perhaps", "sink jsonl: gzip: "),
+    ],
+)
+def test_a_wrong_option_is_refused_with_those_there_are(spec: str, said: str) -> None:
+    assert hint_of(spec).startswith(said)
+    assert hint_of(spec).endswith("| its options are: format, gzip, path, rotate")
+
+
+def test_a_missing_option_is_named() -> None:
+    with pytest.raises(ConfigError, match="sink jsonl: path: Field required"):
+        sinks.build("jsonl", {})
+
+
+@pytest.mark.parametrize(
+    "spec", ["stdout:", "jsonl:runs.jsonl", "jsonl:///var/log/runs.jsonl?rotate=100MB&gzip=true", "mqtt://h/a/b?qos=1"]
+)
+def test_a_spec_without_credentials_is_its_own_name(spec: str) -> None:
+    assert sinks.name_of(spec) == spec
+
+
+@pytest.mark.parametrize(
+    ("spec", "name"),
+    [
+        ("nats://me:pw@host:4222/S", "nats://host:4222/S"),
+        ("nats://t0ken@host/S", "nats://host/S"),
+        ("amqp://me:p@w@host/X", "amqp://host/X"),
+        ("https://host/hook?token=abc", "https://host/hook"),
+        ("https://host/hook?apiKey=abc&a=b&PASSWORD=c", "https://host/hook?a=b"),
+    ],
+)
+def test_a_name_is_without_credentials(spec: str, name: str) -> None:
+    assert sinks.name_of(spec) == name
+
+
+def test_options_in_a_refusal_do_not_repeat_what_was_given(pigeons: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        sinks.build("pigeon", orjson.loads('{"token": ["hunter2"]}'))
+    assert "hunter2" not in str(caught.value)

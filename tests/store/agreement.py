@@ -1,0 +1,76 @@
+"""A store for tests, and whether its tables say the same."""
+
+import sqlite3
+from collections import Counter as Tally
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import replace
+from functools import reduce
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from schemas import Event, FlowRunEvent
+from streamer import counting
+from streamer.model import Counter, Family, Net, RunState
+from streamer.runs import advance
+from streamer.store.sqlite import SqliteStore
+from streamer.testing.conformance import EPOCH
+
+IDENTITY = "http://server/api"
+EVERYTHING = 1_000_000
+
+
+async def opened(path: Path) -> SqliteStore:
+    """Return the store with its one source, which counts from `EPOCH` on."""
+    store = SqliteStore.open(path)
+    await store.open_source("default", identity=IDENTITY, now=EPOCH)
+    return store
+
+
+def rows(path: Path, query: str) -> list[tuple[Any, ...]]:
+    """Return what any statement yields, executed beside the store."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        return list(connection.execute(query))
+
+
+def folded(events: Sequence[Event]) -> RunState:
+    """Return the run that these events make."""
+    run: RunState | None = None
+    return reduce(lambda known, each: advance(known, "default", each), map(_about_a_run, events), run) or _nothing()
+
+
+async def require_agreement(path: Path, *, net: Net = Net.LIVE) -> list[Event]:
+    """Require that ledger, counters and runs follow from the records, all of one net; return the events in order."""
+    store = await opened(path)
+    kept = [record.event for record in await store.after(0, EVERYTHING)]
+    ledger = rows(path, "SELECT id, occurred >= (SELECT epoch FROM sources), class FROM ledger")
+    assert [each.id.bytes for each in kept] == [row[0] for row in rows(path, "SELECT id FROM records ORDER BY seq")]
+    assert sorted(each.id.bytes for each in kept) == sorted(row[0] for row in ledger if row[2] == 0)
+    assert (await store.totals()).counts == _recounted(kept, net, sum(row[1] for row in ledger))
+    for row in rows(path, "SELECT id FROM runs WHERE state_id IS NOT NULL"):
+        run = await store.run(UUID(bytes=row[0]))
+        assert run is not None
+        assert _without_beats(run) == _without_beats(folded([each for each in kept if each.run_id == run.id]))
+    await store.close()
+    return kept
+
+
+def _recounted(kept: Sequence[Event], net: Net, since_epoch: int) -> Tally[Counter]:
+    counts = Tally(each for event in kept if event.occurred >= EPOCH for each in counting.raised("default", event))
+    if net is not Net.LIVE and since_epoch:
+        counts[Counter(Family.RECOVERED, "default", labels=(net,))] = since_epoch
+    return counts
+
+
+def _without_beats(run: RunState) -> RunState:
+    return replace(run, beats=(), seen_at=None)
+
+
+def _about_a_run(event: Event) -> FlowRunEvent:
+    assert isinstance(event, FlowRunEvent)
+    return event
+
+
+def _nothing() -> RunState:
+    raise AssertionError("no events")

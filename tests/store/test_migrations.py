@@ -1,0 +1,89 @@
+"""A store is brought to the newest version step by step, each whole or not at all."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from streamer.errors import StoreError
+from streamer.store import migrations
+from streamer.store.connection import connect
+from streamer.store.migrations import STEPS, migrate, schema_version
+
+HALF_BROKEN = "CREATE TABLE first_half (x); CREATE TABLE first_half (x)"
+SOUND = "CREATE TABLE extra (x)"
+
+
+@pytest.fixture
+def connection(tmp_path: Path) -> Iterator[sqlite3.Connection]:
+    with closing(connect(tmp_path / "store.db")) as connection:
+        yield connection
+
+
+def tables(connection: sqlite3.Connection) -> set[str]:
+    return {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+
+
+def test_a_new_file_ends_at_the_newest_version(connection: sqlite3.Connection) -> None:
+    assert schema_version(connection) == 0
+    migrate(connection)
+    assert schema_version(connection) == len(STEPS)
+    assert {"ledger", "records", "segments", "runs", "counters"} <= tables(connection)
+
+
+def test_migrating_again_changes_nothing(connection: sqlite3.Connection) -> None:
+    migrate(connection)
+    before = list(connection.iterdump())
+    migrate(connection)
+    assert list(connection.iterdump()) == before
+
+
+def test_each_store_has_an_id_of_its_own(connection: sqlite3.Connection, tmp_path: Path) -> None:
+    with closing(connect(tmp_path / "other.db")) as other:
+        migrate(connection)
+        migrate(other)
+        query = "SELECT value FROM meta WHERE key = 'uuid'"
+        assert connection.execute(query).fetchone() != other.execute(query).fetchone()
+
+
+def test_only_the_steps_that_are_missing_are_taken(
+    connection: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    migrate(connection)
+    monkeypatch.setattr(migrations, "STEPS", (*STEPS, SOUND))
+    migrate(connection)
+    assert schema_version(connection) == len(STEPS) + 1
+    assert "extra" in tables(connection)
+
+
+def test_a_step_that_fails_leaves_the_version_before(
+    connection: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(migrations, "STEPS", (*STEPS, SOUND, HALF_BROKEN))
+    with pytest.raises(sqlite3.OperationalError, match="first_half"):
+        migrate(connection)
+    assert schema_version(connection) == len(STEPS) + 1
+    assert "extra" in tables(connection)
+    assert "first_half" not in tables(connection)
+
+
+def test_a_step_that_failed_can_be_taken_once_it_is_mended(
+    connection: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(migrations, "STEPS", (*STEPS, HALF_BROKEN))
+    with pytest.raises(sqlite3.OperationalError):
+        migrate(connection)
+    monkeypatch.setattr(migrations, "STEPS", (*STEPS, SOUND))
+    migrate(connection)
+    assert schema_version(connection) == len(STEPS) + 1
+
+
+def test_a_newer_version_is_refused_and_left_as_it_is(connection: sqlite3.Connection) -> None:
+    migrate(connection)
+    connection.execute(f"PRAGMA user_version = {len(STEPS) + 1}")
+    with pytest.raises(StoreError, match=rf"version {len(STEPS) + 1}, .* knows {len(STEPS)}") as refusal:
+        migrate(connection)
+    assert "newer version of streamer" in (refusal.value.hint or "")
+    assert schema_version(connection) == len(STEPS) + 1

@@ -1,0 +1,276 @@
+"""The whole service in this process, on a fake server: complete over whatever happens, and calm when it stops."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import orjson
+import pytest
+from structlog.testing import capture_logs
+
+from streamer import config
+from streamer.errors import AuthenticationFailed, ConfigError, StoreError, StreamerError
+from streamer.service import Service, status_of
+from streamer.testing import FakePrefect, an_event, until
+
+PASSWORD = "admin:hunter2-unlikely"
+
+
+class Place:
+    """A folder with a store and a jsonl file, and the service that works there."""
+
+    def __init__(self, folder: Path, server: FakePrefect) -> None:
+        self.file = folder / "runs.jsonl"
+        self.settings: dict[str, Any] = {
+            "api_url": server.api_url,
+            "store": f"sqlite:///{folder}/streamer.db",
+            "listen": "127.0.0.1:0",
+            "sink": [f"jsonl://{self.file}"],
+            "proxy": "none",
+        }
+
+    def service(self, **changes: Any) -> Service:
+        return Service(config.only(**{**self.settings, **changes}))
+
+    @asynccontextmanager
+    async def running(self, **changes: Any) -> AsyncIterator[Service]:
+        """Run the service until it is ready and for the length of the block; stop it then."""
+        service = self.service(**changes)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(service.run())
+            await service.started()
+            await until(lambda: status_of(service.core).is_ready)
+            yield service
+            service.stop()
+
+    def ids(self) -> list[str]:
+        return [orjson.loads(line)["id"] for line in self.file.read_bytes().splitlines()] if self.file.exists() else []
+
+    async def has(self, *events: dict[str, Any]) -> None:
+        """Return once the file holds all these events."""
+        await until(lambda: {each["id"] for each in events} <= set(self.ids()))
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[FakePrefect]:
+    async with FakePrefect() as fake:
+        yield fake
+
+
+@pytest.fixture
+def place(tmp_path: Path, server: FakePrefect) -> Place:
+    return Place(tmp_path, server)
+
+
+def counted(service: Service, name: str = "prefect_flow_run_transitions_total") -> int:
+    families = service.core.metrics.registry.collect()
+    return int(sum(each.value for family in families for each in family.samples if each.name == name))
+
+
+def some_events(number: int) -> list[dict[str, Any]]:
+    return [an_event() for _ in range(number)]
+
+
+def ids_of(*events: dict[str, Any]) -> list[str]:
+    return [each["id"] for each in events]
+
+
+def server_time() -> datetime:
+    return datetime.now(UTC)
+
+
+async def get(service: Service, path: str) -> httpx.Response:
+    async with httpx.AsyncClient(base_url=await service.started(), trust_env=False) as http:
+        return await http.get(path)
+
+
+async def failure_of(service: Service) -> StreamerError:
+    """Run a service that cannot; return why, taken out of the groups around it."""
+
+    def within(error: BaseException) -> Iterator[StreamerError]:
+        if isinstance(error, StreamerError):
+            yield error
+        for each in error.exceptions if isinstance(error, BaseExceptionGroup) else ():
+            yield from within(each)
+
+    with pytest.raises((StreamerError, ExceptionGroup)) as caught:
+        await asyncio.wait_for(service.run(), 10)
+    await service.stopped()
+    return next(within(caught.value))
+
+
+async def test_what_is_published_arrives_in_the_file_in_order_and_is_counted(server: FakePrefect, place: Place) -> None:
+    events = some_events(20)
+    async with place.running() as service:
+        server.publish(*events)
+        await place.has(*events)
+        assert place.ids() == ids_of(*events)
+        assert counted(service) == 20
+        assert counted(service, "prefect_streamer_events_received_total") >= 20
+
+
+async def test_what_was_missed_while_disconnected_is_swept_up(server: FakePrefect, place: Place) -> None:
+    before, missed, after = an_event(), an_event(), an_event()
+    async with place.running() as service:
+        server.publish(before)
+        server.disconnect(1012)
+        server.publish(missed, live=False)
+        await until(lambda: server.connections == 2)
+        server.publish(after)
+        await place.has(before, missed, after)
+        assert len(place.ids()) == counted(service) == 3
+        assert counted(service, "prefect_streamer_events_recovered_total") >= 1
+
+
+async def test_a_restart_goes_on_without_loss_or_repeat(server: FakePrefect, place: Place) -> None:
+    first, meanwhile, last = some_events(5), some_events(60), some_events(5)
+    async with place.running():
+        server.publish(*first)
+        await place.has(*first)
+    server.publish(*meanwhile)
+    async with place.running() as service:
+        await place.has(*first, *meanwhile)
+        server.publish(*last)
+        await place.has(*last)
+        assert place.ids() == ids_of(*first, *meanwhile, *last)
+        assert counted(service) == 70
+
+
+async def test_what_happened_before_the_first_start_is_kept_but_neither_counted_nor_delivered(
+    server: FakePrefect, place: Place
+) -> None:
+    history = an_event(occurred=server_time() - timedelta(hours=1))
+    server.publish(history)
+    async with place.running() as service:
+        server.publish(now := an_event())
+        await place.has(now)
+        assert place.ids() == ids_of(now)
+        assert (counted(service), service.core.log.head) == (1, 2)
+
+
+async def test_a_sink_that_starts_at_the_oldest_gets_history_too(server: FakePrefect, place: Place) -> None:
+    server.publish(history := an_event(occurred=server_time() - timedelta(hours=1)))
+    async with place.running(sink=[f"jsonl://{place.file}?start=oldest"]):
+        await place.has(history)
+
+
+async def test_what_is_no_event_is_kept_aside_and_counted(server: FakePrefect, place: Place) -> None:
+    async with place.running() as service:
+        server.send(b'{"type":"event","event":{}}')
+        server.publish(good := an_event())
+        await place.has(good)
+        assert counted(service, "prefect_streamer_events_quarantined_total") == 1
+
+
+async def test_a_stop_drains_what_has_arrived(server: FakePrefect, place: Place) -> None:
+    events = some_events(2000)
+    async with place.running() as service:
+        server.publish(*events)
+        await until(lambda: service.core.log.head > 0)
+    assert place.ids() == ids_of(*events)[: len(place.ids())]
+    assert len(place.ids()) == service.core.log.head > 0
+
+
+async def test_a_stop_waits_for_a_sink_that_is_down_no_longer_than_the_grace(server: FakePrefect, place: Place) -> None:
+    place.file.mkdir()
+    async with place.running(grace=timedelta(seconds=0.2)) as service:
+        server.publish(event := an_event())
+        await until(lambda: service.core.log.head == 1)
+        start = time.monotonic()
+    assert time.monotonic() - start < 3
+    place.file.rmdir()
+    async with place.running():
+        await place.has(event)
+
+
+async def test_a_sink_that_is_down_holds_up_neither_log_nor_the_other_sinks(
+    server: FakePrefect, place: Place, tmp_path: Path
+) -> None:
+    (tmp_path / "down.jsonl").mkdir()
+    specs = [*place.settings["sink"], f"jsonl://{tmp_path}/down.jsonl"]
+    async with place.running(sink=specs, grace=timedelta(seconds=0.1)) as service:
+        server.publish(event := an_event())
+        await place.has(event)
+        assert {each.name: each.behind for each in status_of(service.core).sinks} == {specs[0]: 0, specs[1]: 1}
+
+
+async def test_a_stop_works_while_the_server_cannot_be_had(place: Place) -> None:
+    service = place.service(api_url="http://127.0.0.1:9/api")
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(service.run())
+        await service.started()
+        assert (await get(service, "/readyz")).json()["missing"][0].startswith("source default: ")
+        service.stop()
+
+
+async def test_a_second_service_on_the_store_is_refused_and_told_where_the_first_listens(place: Place) -> None:
+    async with place.running() as service:
+        refused = await failure_of(place.service())
+        assert isinstance(refused, StoreError)
+        assert f"which listens on {await service.started()}" in str(refused)
+        assert status_of(service.core).is_ready
+
+
+async def test_another_server_under_the_same_name_is_refused(place: Place) -> None:
+    async with place.running():
+        pass
+    async with FakePrefect() as another:
+        refused = await failure_of(place.service(api_url=another.api_url))
+    assert isinstance(refused, StoreError)
+    assert "streamer store adopt" in (refused.hint or "")
+
+
+async def test_an_address_in_use_is_refused(place: Place) -> None:
+    async with place.running() as service:
+        address = (await service.started()).removeprefix("http://")
+        refused = await failure_of(place.service(listen=address, store=f"sqlite:///{place.file.parent}/other.db"))
+    assert isinstance(refused, ConfigError)
+    assert "--listen" in (refused.hint or "")
+
+
+async def test_wrong_credentials_end_it_before_the_first_connection(server: FakePrefect, place: Place) -> None:
+    server.auth_string = PASSWORD
+    refused = await failure_of(place.service(auth_string="admin:wrong"))
+    assert isinstance(refused, AuthenticationFailed)
+    assert "admin:wrong" not in str(refused)
+
+
+async def test_readiness_tells_when_the_server_is_gone_and_when_it_is_back(server: FakePrefect, place: Place) -> None:
+    async with place.running() as service:
+        assert (await get(service, "/readyz")).status_code == 200
+        server.upgrade_status = 503
+        server.disconnect(1012)
+        await until(lambda: not status_of(service.core).is_ready)
+        answer = await get(service, "/readyz")
+        assert answer.status_code == 503
+        assert answer.json()["missing"][0].startswith("source default: ")
+        assert (await get(service, "/livez")).status_code == 200
+        server.upgrade_status = None
+        await until(lambda: status_of(service.core).is_ready)
+        assert (await get(service, "/readyz")).status_code == 200
+
+
+async def test_credentials_that_are_refused_later_do_not_end_it(server: FakePrefect, place: Place) -> None:
+    async with place.running() as service:
+        server.upgrade_status = 403
+        server.disconnect(1012)
+        await until(lambda: "refused" in str(status_of(service.core).missing) or "403" in str(status_of(service.core)))
+        assert (await get(service, "/readyz")).status_code == 503
+
+
+async def test_secrets_are_neither_logged_nor_shown(server: FakePrefect, place: Place) -> None:
+    server.auth_string = PASSWORD
+    settings = {"auth_string": PASSWORD, "custom_headers": {"X-Token": "t0ken-unlikely", "Authorization": PASSWORD}}
+    with capture_logs() as logs:
+        async with place.running(**settings) as service:
+            server.disconnect(1012)
+            await until(lambda: server.connections == 2)
+            shown = [(await get(service, path)).text for path in ("/", "/readyz", "/metrics")]
+    assert {"started", "connected", "disconnected", "stopped"} <= {entry["event"] for entry in logs}
+    for secret in (PASSWORD, "hunter2-unlikely", "t0ken-unlikely"):
+        assert secret not in str([logs, shown])
