@@ -7,10 +7,16 @@ from datetime import datetime
 from streamer.instruments import Instruments
 from streamer.protocol import Outcome
 
+AFTER_CONNECT = (0.0, 10.0, 60.0)
+"""The server writes events up to 5 s late, so that reading right after a connect misses some."""
+
+AFTER_BURST = (7.0, 20.0)
+"""The server's queue for a subscriber holds 256; what does not fit is dropped."""
+
 
 @dataclass(slots=True)
 class SourceHealth:
-    """The state of one source; `opened` is set at each connect, for whoever must catch up then."""
+    """The state of one source; `doubts` tells the sweep after how many seconds to read the newest again."""
 
     name: str
     instruments: Instruments
@@ -19,7 +25,7 @@ class SourceHealth:
     problem: str | None = "not yet connected"
     ever_connected: bool = False
     watermark: datetime | None = None
-    opened: asyncio.Event = field(default_factory=asyncio.Event)
+    doubts: asyncio.Queue[tuple[float, ...]] = field(default_factory=asyncio.Queue)
 
     @property
     def is_ready(self) -> bool:
@@ -31,7 +37,7 @@ class SourceHealth:
         self.connected, self.ever_connected, self.problem = True, True, None
         self.instruments.connections.labels(self.name, Outcome.OK).inc()
         self._show(caught_up=False)
-        self.opened.set()
+        self.doubts.put_nowait(AFTER_CONNECT)
 
     def failed(self, outcome: Outcome, problem: str) -> None:
         """Note that an attempt to connect failed."""
@@ -45,11 +51,16 @@ class SourceHealth:
         self.instruments.disconnects.labels(self.name, str(code or 1006)).inc()
         self._show(caught_up=False)
 
-    def moved(self, watermark: datetime, *, complete: bool) -> None:
+    def burst(self) -> None:
+        """Note that so many events came at once that the server may have dropped some."""
+        self.doubts.put_nowait(AFTER_BURST)
+
+    def moved(self, watermark: datetime | None, *, complete: bool) -> None:
         """Note that the watermark moved, and whether the sweep has read up to the present since the last connect."""
-        self.watermark = watermark
-        self.instruments.watermark.labels(self.name).set(watermark.timestamp())
-        self._show(caught_up=self.caught_up or (complete and not self.opened.is_set()))
+        if watermark:
+            self.watermark = watermark
+            self.instruments.watermark.labels(self.name).set(watermark.timestamp())
+        self._show(caught_up=self.caught_up or (complete and self.doubts.empty()))
 
     def _show(self, *, caught_up: bool) -> None:
         self.caught_up = caught_up

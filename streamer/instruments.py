@@ -48,6 +48,7 @@ class Instruments:
         self.watermark = gauge(
             "watermark_timestamp_seconds", "All that occurred before is known to be in the log.", "source"
         )
+        self.audits = counter("audit_windows_total", "Windows compared with the server.", "source", "result")
         self.api_requests = counter("api_requests_total", "Requests to the server's REST API.", "endpoint", "code")
         self.api_duration = histogram(
             "api_request_duration_seconds", "Time to an answer of the server's REST API.", _WRITE_BUCKETS, "endpoint"

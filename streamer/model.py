@@ -4,7 +4,7 @@ A source yields frames. The pipeline validates them into events and appends thes
 as records, in the order of `seq`. Observers hear of each commit; sinks are fed from the log at their own pace.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -34,11 +34,15 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A sweep's word: all which occurred before `watermark` went ahead of this mark; `complete` up to the present."""
+    """A word between frames: `reached` is called when all that went ahead of it is committed.
+
+    With a `watermark`, all that occurred before it is known to have gone ahead; `complete` says so of the present.
+    """
 
     source: str
-    watermark: datetime
+    watermark: datetime | None = None
     complete: bool = False
+    reached: Callable[[], None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,11 +156,15 @@ class Clock(Protocol):
         ...
 
 
+Put = Callable[[Frame | Mark], Awaitable[None]]
+"""Where a source puts what arrives; it waits while the pipeline is behind."""
+
+
 class Source(Protocol):
     """A net: one way frames come in."""
 
-    def frames(self) -> AsyncIterator[Frame | Mark]:
-        """Yield what arrives, for ever."""
+    async def run(self, put: Put) -> None:
+        """Put what arrives, for ever."""
         ...
 
 
@@ -177,6 +185,18 @@ class Store(Protocol):
         watermark: datetime | None = None,
     ) -> Appended:
         """Keep the events whose id is new; of those passed over keep only that they were seen."""
+        ...
+
+    async def count(self, source: str, start: int, last: int) -> int:
+        """Return how many events but heartbeats the server is known to have, between two times, both included."""
+        ...
+
+    async def ids(self, source: str, start: int, last: int) -> set[UUID]:
+        """Return the ids that `count` counts."""
+        ...
+
+    async def absent(self, ids: Collection[UUID]) -> None:
+        """Note that the server does not have these events; they are kept, and not counted in a window any more."""
         ...
 
     async def after(self, seq: int, limit: int) -> Sequence[Record]:

@@ -55,10 +55,14 @@ class Pipeline:
                     await self._take_in(source, net, [item for item in group if isinstance(item, Frame)])
 
     async def _mark(self, source: str, marks: Sequence[Mark]) -> None:
-        watermark = max(mark.watermark for mark in marks)
-        await self._log.append(source, (), net=Net.SWEEP, watermark=watermark)
+        watermark = max((mark.watermark for mark in marks if mark.watermark), default=None)
+        if watermark:
+            await self._log.append(source, (), net=Net.SWEEP, watermark=watermark)
         if health := self._health.get(source):
             health.moved(watermark, complete=any(mark.complete for mark in marks))
+        for mark in marks:
+            if mark.reached:
+                mark.reached()
 
     async def _take_in(self, source: str, net: Net, frames: Sequence[Frame]) -> None:
         events: list[Event] = []

@@ -11,7 +11,7 @@ from math import isnan
 from typing import Any
 
 from schemas.flow_run import HEARTBEAT_NAME
-from schemas.messages import FAR_FUTURE, flow_run_filter
+from schemas.messages import flow_run_filter
 
 PAGE_SIZE = 50
 """The most a Prefect server gives a request of `/events/filter`; asking for more is refused (prefect.md 39)."""
@@ -53,19 +53,33 @@ def retry_after_seconds(value: str | None, *, cap: float = 300.0) -> float | Non
     return None if isnan(seconds) else min(max(seconds, 0.0), cap)
 
 
+@dataclass(slots=True)
+class Burst:
+    """Notice when so many messages come within a second that the server's queue of 256 may have overflowed."""
+
+    most: int = 128
+    _second: int = 0
+    _number: int = 0
+
+    def noticed(self, now: float) -> bool:
+        """Count a message; tell, once a second at most, whether they are too many."""
+        if int(now) != self._second:
+            self._second, self._number = int(now), 0
+        self._number += 1
+        return self._number == self.most
+
+
 @dataclass(frozen=True, slots=True)
 class Position:
-    """Where a sweep stands: `since` is inclusive; `instant` means that more than a page happened at once."""
+    """Where a sweep stands: both bounds are inclusive; `instant` means that more than a page happened at once."""
 
     since: datetime
+    until: datetime
     instant: bool = False
 
-    def body(self, now: datetime) -> dict[str, Any]:
+    def body(self) -> dict[str, Any]:
         """Return the request for the next page, oldest first, heartbeats left out."""
-        until = self.since if self.instant else now + FAR_FUTURE
-        occurred = {"since": self.since.isoformat(), "until": until.isoformat()}
-        wanted = flow_run_filter(occurred, exclude_name=[HEARTBEAT_NAME])
-        return {"filter": {**wanted, "order": "ASC"}, "limit": PAGE_SIZE}
+        return query(self.since, self.since if self.instant else self.until, limit=PAGE_SIZE)
 
     def advanced(self, occurred: Sequence[datetime], *, full: bool) -> "Position | None":
         """Return where to read on after a page with these times; None when it was not full, and so the last.
@@ -74,13 +88,15 @@ class Position:
         where a whole page shares one instant must the server's page token lead through it (prefect.md 40).
         """
         if self.instant:
-            return Position(self.since + MICROSECOND)
+            after = self.since + MICROSECOND
+            return Position(after, self.until) if after <= self.until else None
         if not full or not occurred:
             return None
         newest = max(occurred)
         return replace(self, since=max(newest, self.since), instant=newest <= self.since)
 
 
-def settled(position: datetime, *, started: datetime, settle: timedelta) -> datetime:
-    """Return how far the watermark may move: not into the time in which the server may still write late."""
-    return min(position, started - settle)
+def query(since: datetime, until: datetime, *, limit: int) -> dict[str, Any]:
+    """Return the request for what occurred between two times, both included; with a limit of 0 only for its total."""
+    occurred = {"since": since.isoformat(), "until": until.isoformat()}
+    return {"filter": {**flow_run_filter(occurred, exclude_name=[HEARTBEAT_NAME]), "order": "ASC"}, "limit": limit}

@@ -8,8 +8,8 @@ import asyncio
 import signal
 import socket
 from collections.abc import AsyncIterator, Iterable
-from contextlib import aclosing, asynccontextmanager, nullcontext
-from typing import Any, cast
+from contextlib import asynccontextmanager, nullcontext
+from typing import Any
 
 import structlog
 import uvicorn
@@ -20,7 +20,7 @@ from streamer.connecting import connection_of
 from streamer.core import Core, open_core
 from streamer.errors import ConfigError, ConnectionLost
 from streamer.health import SourceHealth
-from streamer.model import Frame, Mark, Observer
+from streamer.model import Observer
 from streamer.source.api import Api
 from streamer.source.live import LiveSource
 from streamer.source.sweep import Sweep
@@ -98,10 +98,10 @@ class Service:
             await _hello(api, health)
             state = await core.log.open_source(health.name, identity=connection.api_url, now=core.clock.now())
             live = LiveSource(connection, health, core.clock)
-            sweep = Sweep(api, health, state, history=self._settings.since)
+            sweep = Sweep(api, core.store, health, state, history=self._settings.since)
             async with asyncio.TaskGroup() as nets:
-                nets.create_task(_pump(live.frames(), core), name="live")
-                nets.create_task(_pump(sweep.frames(), core), name="sweep")
+                nets.create_task(live.run(core.intake.put), name="live")
+                nets.create_task(sweep.run(core.intake.put), name="sweep")
 
 
 def _app(core: Core) -> Any:
@@ -140,12 +140,6 @@ async def _hello(api: Api, health: SourceHealth) -> None:
                 logger.warning("waiting for the server", source=health.name, error=str(error))
             health.problem = str(error)
             await asyncio.sleep(error.after or HELLO_EVERY_SECONDS)
-
-
-async def _pump(frames: AsyncIterator[Frame | Mark], core: Core) -> None:
-    async with aclosing(cast("Any", frames)) as items:
-        async for item in items:
-            await core.intake.put(item)
 
 
 async def _compact(core: Core) -> None:

@@ -11,7 +11,7 @@ ROOT = Path(__file__).parent.parent
 
 LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"schemas", "streamer"}),
-    frozenset({"model", "errors", "protocol", "counting", "runs", "timestamps", "instruments", "selection"}),
+    frozenset({"audit", "model", "errors", "protocol", "counting", "runs", "timestamps", "instruments", "selection"}),
     frozenset({"backoff", "clock", "health", "intake", "log", "pipeline", "delivery"}),
     frozenset({"source", "store", "sinks", "web", "metrics"}),
     frozenset({"config", "toml_file", "prefect_settings", "connecting", "logs", "core", "service"}),

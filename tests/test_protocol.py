@@ -10,16 +10,16 @@ from hypothesis import strategies as st
 from streamer.protocol import (
     MICROSECOND,
     PAGE_SIZE,
+    Burst,
     Position,
     is_fatal_close,
     is_fatal_status,
     is_retryable_status,
     retry_after_seconds,
-    settled,
 )
 
 START = datetime(2026, 11, 21, 2, 0, tzinfo=UTC)
-NOW = START + timedelta(hours=1)
+FAR = START + timedelta(days=365)
 
 STATUSES = {
     401: "fatal",
@@ -78,7 +78,7 @@ def test_retry_after_is_never_a_wait_that_cannot_be_waited(header: str) -> None:
 
 
 def test_a_page_is_asked_for_oldest_first_into_the_future_without_heartbeats() -> None:
-    body = Position(START).body(NOW)
+    body = Position(START, FAR).body()
     assert body["limit"] == PAGE_SIZE == 50
     assert body["filter"]["order"] == "ASC"
     assert body["filter"]["event"] == {
@@ -87,12 +87,12 @@ def test_a_page_is_asked_for_oldest_first_into_the_future_without_heartbeats() -
     }
     assert body["filter"]["occurred"] == {
         "since": START.isoformat(),
-        "until": (NOW + timedelta(days=365)).isoformat(),
+        "until": FAR.isoformat(),
     }
 
 
 def test_an_instant_is_asked_for_alone() -> None:
-    assert Position(START, instant=True).body(NOW)["filter"]["occurred"] == dict.fromkeys(
+    assert Position(START, FAR, instant=True).body()["filter"]["occurred"] == dict.fromkeys(
         ("since", "until"), START.isoformat()
     )
 
@@ -107,7 +107,7 @@ class Server:
     def asked(self, position: Position) -> list[int]:
         """Return all that a request matches, by number; a page is the first 50 of them."""
         self.requests += 1
-        window = position.body(NOW)["filter"]["occurred"]
+        window = position.body()["filter"]["occurred"]
         since, until = (datetime.fromisoformat(window[edge]) for edge in ("since", "until"))
         found = [number for number, occurred in enumerate(self.events) if since <= occurred <= until]
         return sorted(found, key=lambda number: self.events[number])
@@ -136,31 +136,31 @@ def crowded(draw: st.DrawFn) -> list[datetime]:
 @given(crowded(), st.integers(-2, 14))
 def test_a_sweep_reads_every_event_from_its_start_on_and_ends(events: list[datetime], offset: int) -> None:
     since = START + offset * MICROSECOND
-    swept = Server(events).swept(Position(since))
+    swept = Server(events).swept(Position(since, FAR))
     assert swept == {number for number, occurred in enumerate(events) if occurred >= since}
 
 
 @pytest.mark.parametrize("count", [0, 1, 49, 50, 51, 99, 100, 101, 150])
 def test_a_sweep_reads_events_that_all_occurred_at_once(count: int) -> None:
-    assert len(Server([START] * count).swept(Position(START))) == count
+    assert len(Server([START] * count).swept(Position(START, FAR))) == count
 
 
 @pytest.mark.parametrize("size", [1, 49])
 def test_a_page_that_is_not_full_was_the_last(size: int) -> None:
-    assert Position(START).advanced([NOW] * size, full=False) is None
+    assert Position(START, FAR).advanced([FAR] * size, full=False) is None
 
 
 def test_a_position_never_goes_back() -> None:
     older = [START - timedelta(seconds=1)] * PAGE_SIZE
-    assert Position(START).advanced(older, full=True) == Position(START, instant=True)
+    assert Position(START, FAR).advanced(older, full=True) == Position(START, FAR, instant=True)
 
 
-@pytest.mark.parametrize(
-    ("position", "expected"),
-    [(NOW, NOW - timedelta(seconds=20)), (START, START)],
-    ids=["at the present", "behind"],
-)
-def test_the_watermark_stays_out_of_the_time_in_which_the_server_still_writes(
-    position: datetime, expected: datetime
-) -> None:
-    assert settled(position, started=NOW, settle=timedelta(seconds=20)) == expected
+def test_the_upper_bound_is_kept_to_the_microsecond() -> None:
+    moments = [START] * 120 + [START + MICROSECOND] * 120
+    assert len(Server(moments).swept(Position(START, START))) == 120
+
+
+def test_a_burst_is_noticed_once_in_its_second() -> None:
+    burst = Burst(most=3)
+    noticed = [burst.noticed(now) for now in (0.1, 0.2, 0.3, 0.9, 1.0, 1.1, 2.0, 2.1, 2.2)]
+    assert noticed == [False, False, True, False, False, False, False, False, True]

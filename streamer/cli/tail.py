@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -18,7 +18,7 @@ from streamer.clock import ServerClock, SystemClock
 from streamer.connecting import connection_of
 from streamer.health import SourceHealth
 from streamer.instruments import Instruments
-from streamer.model import Record
+from streamer.model import Frame, Mark, Record
 from streamer.selection import Selection
 from streamer.source.live import LiveSource
 from streamer.store.lock import service_address
@@ -47,15 +47,20 @@ def tail(
 
 async def _print(settings: config.Settings, selection: Selection, states: set[str], *, as_json: bool) -> None:
     console = Console(highlight=False, soft_wrap=True)
-    async for record in _records(settings):
-        event = record.event
-        if event not in selection or not _is_in(record, states):
-            continue
+
+    def show(record: Record) -> None:
+        if record.event not in selection or not _is_in(record, states):
+            return
         if as_json:
-            sys.stdout.buffer.write(to_json(record.seq, record.source, event) + b"\n")
+            sys.stdout.buffer.write(to_json(record.seq, record.source, record.event) + b"\n")
             sys.stdout.buffer.flush()
         else:
-            console.print(line(event))
+            console.print(line(record.event))
+
+    if service_address(settings.store_path):
+        await _from_log(settings.store_path, show)
+    else:
+        await _from_server(settings, show)
 
 
 def _is_in(record: Record, states: set[str]) -> bool:
@@ -65,34 +70,32 @@ def _is_in(record: Record, states: set[str]) -> bool:
     return isinstance(event, Transition) and not states.isdisjoint({event.to_type.lower(), event.after.name.lower()})
 
 
-def _records(settings: config.Settings) -> AsyncIterator[Record]:
-    path = settings.store_path
-    return _from_log(path) if service_address(path) else _from_server(settings)
-
-
-async def _from_log(path: Path) -> AsyncIterator[Record]:
+async def _from_log(path: Path, show: Callable[[Record], None]) -> None:
     store = SqliteStore.open_read_only(path)
     try:
         seq = await store.head()
         while True:
             for record in await store.after(seq, _AT_ONCE):
                 seq = record.seq
-                yield record
+                show(record)
             await asyncio.sleep(_POLL_SECONDS)
     finally:
         await store.close()
 
 
-async def _from_server(settings: config.Settings) -> AsyncIterator[Record]:
-    Console(stderr=True).print(
-        "no service runs on this store: showing the server's own stream, which may leave out some"
-    )
-    health, clock = SourceHealth(settings.source, Instruments()), ServerClock(SystemClock())
-    async for frame in LiveSource(connection_of(settings), health, clock).frames():
+async def _from_server(settings: config.Settings, show: Callable[[Record], None]) -> None:
+    stderr = Console(stderr=True)
+    stderr.print("no service runs on this store: showing the server's own stream, which may leave out some")
+
+    async def put(item: Frame | Mark) -> None:
+        assert isinstance(item, Frame)
         try:
-            event = decode(frame.data)
+            event = decode(item.data)
         except InvalidEvent as error:
-            Console(stderr=True).print(f"not an event: {error}", markup=False)
-            continue
+            stderr.print(f"not an event: {error}", markup=False)
+            return
         if event.name.startswith(FLOW_RUN_PREFIX):
-            yield Record(0, settings.source, event)
+            show(Record(0, settings.source, event))
+
+    health, clock = SourceHealth(settings.source, Instruments()), ServerClock(SystemClock())
+    await LiveSource(connection_of(settings), health, clock).run(put)

@@ -5,8 +5,8 @@ The conversation (prefect.md 1): subprotocol `prefect`, our auth message, `auth_
 
 import asyncio
 import random
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from typing import Literal
 
@@ -22,8 +22,8 @@ from streamer.backoff import backoff
 from streamer.clock import ServerClock
 from streamer.errors import AuthenticationFailed, ConnectionLost
 from streamer.health import SourceHealth
-from streamer.model import Frame, Net
-from streamer.protocol import Outcome, is_fatal_close, is_fatal_status
+from streamer.model import Frame, Net, Put
+from streamer.protocol import Burst, Outcome, is_fatal_close, is_fatal_status
 from streamer.source.api import AUTH_HINT
 from streamer.source.connection import Connection
 
@@ -65,18 +65,17 @@ class LiveSource:
         self._health = health
         self._clock = clock
         self._first_wait = first_wait
+        self._burst = Burst()
         self._backoff = backoff(first=first_wait, longest=LONGEST_WAIT_SECONDS)
 
-    async def frames(self) -> AsyncIterator[Frame]:
-        """Yield each message as it comes. Raise `AuthenticationFailed` only if there never was a connection."""
+    async def run(self, put: Put) -> None:
+        """Put each message as it comes. Raise `AuthenticationFailed` only if there never was a connection."""
         while True:
             retrying = AsyncRetrying(retry=retry_if_exception_type(ConnectionLost), wait=self._backoff)
             try:
                 async for attempt in retrying:
                     with attempt:
-                        async with aclosing(self._conversation()) as messages:
-                            async for message in messages:
-                                yield Frame(self._health.name, Net.LIVE, message)
+                        await self._converse(put)
                 await asyncio.sleep(random.uniform(0, self._first_wait))  # noqa: S311 - jitter, not a secret
             except AuthenticationFailed:
                 if not self._health.ever_connected:
@@ -88,16 +87,18 @@ class LiveSource:
         async with self._opened():
             self._health.open()
 
-    async def _conversation(self) -> AsyncGenerator[bytes, None]:
-        """Yield messages until the connection ends; raise `ConnectionLost` if it was no good from the start."""
+    async def _converse(self, put: Put) -> None:
+        """Put messages until the connection ends; raise `ConnectionLost` if it was no good from the start."""
         async with self._opened() as websocket:
             self._health.open()
             logger.info("connected", source=self._health.name, url=self._connection.websocket_url)
             since, brought = self._clock.monotonic(), False
             try:
                 while True:
-                    yield await websocket.recv(decode=False)
+                    await put(Frame(self._health.name, Net.LIVE, await websocket.recv(decode=False)))
                     brought = True
+                    if self._burst.noticed(self._clock.monotonic()):
+                        self._health.burst()
             except ConnectionClosed as closed:
                 self._note_closed(closed)
                 if not brought and self._clock.monotonic() - since < HELD_SECONDS:

@@ -1,109 +1,145 @@
-"""The sweep: read from the server's REST what the websocket did not bring.
+"""The sweep: what the websocket did not bring, found by counting and read from REST.
 
-A pass reads from the watermark to the present, oldest first. It is made on start, at each connect, again 10 and 60
-seconds later (the server writes events up to 5 s late, so that a pass right after a connect misses some), and then
-once a minute. Ids take care of what was there already.
+Windows of time are counted on the server and in our ledger, and read where they differ (`audit.py` says which and
+when). The watermark moves over windows that have passed their first comparison. After each connect, and after a burst
+that the server's queue for us cannot have held, the newest stretch is read whole: equal counts are not equal sets.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable
-from contextlib import aclosing, suppress
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from uuid import UUID
 
 import orjson
-from tenacity import AsyncRetrying, retry_if_exception_type
 
-from streamer.backoff import backoff
-from streamer.errors import ConnectionLost
+from streamer import audit
+from streamer.audit import Finding, Track, Window, judge
 from streamer.health import SourceHealth
-from streamer.model import Frame, Mark, Net, SourceState
-from streamer.protocol import PAGE_SIZE, Position, settled
-from streamer.source.api import Api, Page
+from streamer.model import Frame, Mark, Net, Put, SourceState, Store
+from streamer.source.api import Api
+from streamer.source.reading import EventJson, Reader, id_of
+from streamer.timestamps import from_micros, to_micros
 
-AFTER_CONNECT = (10.0, 60.0)
-EVERY_SECONDS = 60.0
-SETTLE = timedelta(seconds=20)
-"""The server may still write what occurred this short a time ago; the watermark stays behind it."""
+POLL_SECONDS = 10.0
+"""How often the newest events are read while there is no websocket."""
 
-START_OVERLAP = timedelta(hours=1)
-"""A start reads again from this long before the watermark: clients send late."""
 
-PAGES_TO_A_MARK = 20
+@dataclass(frozen=True, slots=True)
+class Reread:
+    """All that occurred since a time is to be read, at a moment of the monotonic clock."""
 
-_PATIENCE = backoff(first=1, longest=60)
+    at: float
+    since: datetime
 
 
 class Sweep:
     """The REST net of one source."""
 
-    def __init__(self, api: Api, health: SourceHealth, state: SourceState, *, history: timedelta) -> None:
+    def __init__(
+        self,
+        api: Api,
+        store: Store,
+        health: SourceHealth,
+        state: SourceState,
+        *,
+        history: timedelta,
+        ages: Iterable[tuple[int, int]] = audit.AGES,
+    ) -> None:
+        floor = to_micros(state.epoch - history)
+        watermark = to_micros(state.watermark) if state.watermark else floor
+        self._tracks = audit.tracks(watermark=watermark, floor=floor, ages=ages)
         self._api = api
+        self._reader = Reader(api)
+        self._store = store
         self._health = health
-        self._watermark = state.watermark or state.epoch - history
-        self._since = self._watermark - START_OVERLAP if state.watermark else self._watermark
-        self._due: list[float] = []
+        self._rereads: list[Reread] = []
 
-    async def frames(self) -> AsyncIterator[Frame | Mark]:
-        """Yield the events of each pass, and marks as the watermark moves."""
+    async def run(self, put: Put) -> None:
+        """Put what the websocket did not bring, and marks as the watermark moves."""
+        first = self._tracks[0]
+        await self._compare_what_is_due(first, put)
+        self._doubt((0.0,))
         while True:
-            async with aclosing(self._pass()) as items:
-                async for item in items:
-                    yield item
-            self._since = self._watermark
+            await self._reread_what_is_due(put)
+            for track in self._tracks:
+                await self._compare_what_is_due(track, put)
             await self._next_occasion()
 
-    async def _pass(self) -> AsyncGenerator[Frame | Mark, None]:
-        started, number = self._api.clock.now(), 0
-        position: Position | None = Position(self._since)
-        while position:
-            page = await self._retrying_page(position)
-            events = page.events
-            for event in events:
-                yield Frame(self._health.name, Net.SWEEP, orjson.dumps(event))
-            if position.instant:
-                async for data in self._rest_of_instant(page):
-                    yield Frame(self._health.name, Net.SWEEP, data)
-            number += 1
-            if number % PAGES_TO_A_MARK == 0:
-                yield self._mark(settled(position.since, started=started, settle=SETTLE))
-            position = position.advanced(_times(events), full=len(events) >= PAGE_SIZE)
-        yield self._mark(started - SETTLE, complete=True)
+    async def _compare_what_is_due(self, track: Track, put: Put) -> None:
+        while due := track.due(self._now()):
+            waiting = [due]
+            while waiting:
+                window = waiting.pop()
+                if await self._compare(window, put) is Finding.SPLIT:
+                    waiting += reversed(window.halves())
+                else:
+                    track.position = window.end
+                    await self._mark(track, put)
 
-    def _mark(self, watermark: datetime, *, complete: bool = False) -> Mark:
-        self._watermark = max(self._watermark, watermark)
-        return Mark(self._health.name, self._watermark, complete=complete)
+    async def _compare(self, window: Window, put: Put) -> Finding:
+        theirs = await self._reader.count(window)
+        await self._settle(put)  # whatever was received before the answer counts as ours
+        ours = await self._store.count(self._health.name, window.start, window.last)
+        finding = judge(window, theirs=theirs, ours=ours)
+        result = "equal" if finding is Finding.EQUAL else "differs"
+        self._health.instruments.audits.labels(self._health.name, result).inc()
+        if finding is Finding.READ:
+            await self._read_window(window, put)
+        return finding
 
-    async def _rest_of_instant(self, page: Page) -> AsyncIterator[bytes]:
-        while page.events and page.token:
-            page = await self._api.events_page(page.token)
-            for event in page.events:
-                yield orjson.dumps(event)
+    async def _read_window(self, window: Window, put: Put) -> None:
+        shown: set[UUID | None] = set()
+        async for events in self._reader.pages(from_micros(window.start), from_micros(window.last)):
+            await self._put_all(events, put)
+            shown.update(map(id_of, events))
+        await self._settle(put)
+        held = await self._store.ids(self._health.name, window.start, window.last) - shown
+        if held:
+            await self._store.absent(held - await self._reader.known(held))
 
-    async def _retrying_page(self, position: Position) -> Page:
-        async for attempt in AsyncRetrying(retry=retry_if_exception_type(ConnectionLost), wait=_PATIENCE):
-            with attempt:
-                return await self._api.events(position.body(self._api.clock.now()))
-        raise AssertionError("retries have no end")
+    async def _reread_what_is_due(self, put: Put) -> None:
+        now = self._api.clock.monotonic()
+        due = [each for each in self._rereads if each.at <= now]
+        if not due:
+            return
+        self._rereads = [each for each in self._rereads if each.at > now]
+        async for events in self._reader.pages(min(each.since for each in due)):
+            await self._put_all(events, put)
+        await put(Mark(self._health.name, complete=True))
+
+    async def _put_all(self, events: Sequence[EventJson], put: Put) -> None:
+        for event in events:
+            await put(Frame(self._health.name, Net.SWEEP, orjson.dumps(event)))
+
+    async def _mark(self, track: Track, put: Put) -> None:
+        if track is self._tracks[0]:
+            await put(Mark(self._health.name, from_micros(track.position)))
+
+    async def _settle(self, put: Put) -> None:
+        """Return when all that was put so far, by any net, is committed."""
+        reached = asyncio.Event()
+        await put(Mark(self._health.name, reached=reached.set))
+        await reached.wait()
 
     async def _next_occasion(self) -> None:
+        """Wait for the next window, reread or poll to fall due, or for a doubt."""
         now = self._api.clock.monotonic()
-        self._due = [due for due in self._due if due > now]
-        until = min([*self._due, now + EVERY_SECONDS])
+        soonest = min(track.next_due() for track in self._tracks)
+        waits = [max(0.0, (soonest - self._now()) / audit.SECOND), *(each.at - now for each in self._rereads)]
+        if not self._health.connected:
+            waits.append(POLL_SECONDS)
         try:
-            async with asyncio.timeout(until - now):
-                await self._health.opened.wait()
+            async with asyncio.timeout(min(waits)):
+                self._doubt(await self._health.doubts.get())
         except TimeoutError:
-            return
-        self._health.opened.clear()
-        connected = self._api.clock.monotonic()
-        self._due = [connected + after for after in AFTER_CONNECT]
+            if not self._health.connected and not self._rereads:
+                self._doubt((0.0,))
 
+    def _doubt(self, after: Iterable[float]) -> None:
+        """Plan to read all that occurred since the first comparison has come, after so many seconds each."""
+        now, since = self._api.clock.monotonic(), from_micros(self._tracks[0].position)
+        self._rereads += [Reread(now + seconds, since) for seconds in after]
 
-def _times(events: Iterable[dict[str, Any]]) -> list[datetime]:
-    """Return when the events of a page occurred; what tells no time is for the pipeline to refuse."""
-    times = []
-    for event in events:
-        with suppress(ValueError):
-            times.append(datetime.fromisoformat(str(event.get("occurred"))))
-    return [time for time in times if time.tzinfo]
+    def _now(self) -> int:
+        return to_micros(self._api.clock.now())

@@ -12,11 +12,10 @@ from datetime import datetime
 import orjson
 
 from schemas import Event, FlowRunEvent, Heartbeat, Transition
-from schemas.flow_run import HEARTBEAT_NAME
 from streamer import counting
 from streamer.model import Appended, Counter, Family, Net, Record, SourceState, Totals
 from streamer.runs import advance
-from streamer.store import run_rows, segments
+from streamer.store import ledger, run_rows, segments
 from streamer.timestamps import to_micros
 
 
@@ -49,16 +48,8 @@ def append(connection: sqlite3.Connection, source_id: int, source: SourceState, 
 
 def _admit(connection: sqlite3.Connection, source_id: int, events: Sequence[Event], net: Net) -> list[Event]:
     """Enter the ids in the ledger; return the events whose id was not there, each once, the first winning."""
-    if not events:
-        return []
-    rows = orjson.dumps([[to_micros(each.occurred), int(each.name == HEARTBEAT_NAME)] for each in events])
-    new = connection.execute(
-        "INSERT INTO ledger (id, source, occurred, class, on_server)"
-        " SELECT substr(?1, 16 * key + 1, 16), ?2, json_extract(value, '$[0]'), json_extract(value, '$[1]'), ?3"
-        " FROM json_each(?4) WHERE true ON CONFLICT DO NOTHING RETURNING id",
-        (b"".join(each.id.bytes for each in events), source_id, int(net is not Net.STATES), rows.decode()),
-    )
-    ids = {row[0] for row in new}
+    entries = [(each.id.bytes, to_micros(each.occurred), each.name) for each in events]
+    ids = ledger.admit(connection, source_id, entries, on_server=net is not Net.STATES)
     fresh = []
     for each in events:
         if each.id.bytes in ids:

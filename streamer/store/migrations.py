@@ -105,6 +105,7 @@ STEPS: tuple[str, ...] = (
         body BLOB NOT NULL
     );
     """,
+    "CREATE INDEX ledger_in_time ON ledger (source, class, occurred) WHERE on_server = 1",
 )
 
 

@@ -7,11 +7,10 @@ import asyncio
 import sqlite3
 import time
 from collections import Counter as Tally
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from datetime import datetime
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any, TypeVar
 from uuid import UUID
@@ -33,7 +32,7 @@ from streamer.model import (
     SourceState,
     Totals,
 )
-from streamer.store import appending, run_rows, segments
+from streamer.store import appending, ledger, quarantine, run_rows, segments
 from streamer.store.appending import Batch
 from streamer.store.connection import connect, in_words, size_on_disk, transaction
 from streamer.store.lock import StoreLock
@@ -41,9 +40,6 @@ from streamer.store.migrations import migrate, require_known, schema_version
 from streamer.timestamps import from_micros, to_micros
 
 T = TypeVar("T")
-
-QUARANTINED_BYTES = 1024 * 1024
-"""How much of a refused frame is kept."""
 
 
 class SqliteStore:
@@ -154,16 +150,27 @@ class SqliteStore:
         """Keep a frame that the schemas refused, once; return the counters that changed."""
 
         def work(connection: sqlite3.Connection) -> Totals:
-            about = (_quarantine_key(frame.data), frame.source, frame.net, error.reason, error.detail)
-            body = zstandard.compress(frame.data[:QUARANTINED_BYTES])
-            inserted = connection.execute(
-                "INSERT INTO quarantine VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-                (*about, time.time_ns() // 1000, len(frame.data), body),
-            )
-            raised = Tally({Counter(Family.QUARANTINED, frame.source, labels=(error.reason,)): inserted.rowcount})
+            new = quarantine.keep(connection, frame, error, now=time.time_ns() // 1000)
+            if frame.source in self._sources and (entry := quarantine.ledger_entry(frame.data)):
+                ledger.admit(connection, self._sources[frame.source][0], [entry], on_server=True)
+            raised = Tally({Counter(Family.QUARANTINED, frame.source, labels=(error.reason,)): new})
             return Totals(appending.raise_counters(connection, raised))
 
         return await self._write(work)
+
+    async def count(self, source: str, start: int, last: int) -> int:
+        """Return how many events but heartbeats the server is known to have, between two times, both included."""
+        number = self._sources[source][0]
+        return await self._read(lambda connection: ledger.count(connection, number, start, last))
+
+    async def ids(self, source: str, start: int, last: int) -> set[UUID]:
+        """Return the ids that `count` counts."""
+        number = self._sources[source][0]
+        return await self._read(lambda connection: ledger.ids(connection, number, start, last))
+
+    async def absent(self, ids: Collection[UUID]) -> None:
+        """Note that the server does not have these events; they are kept, and not counted in a window any more."""
+        await self._write(lambda connection: ledger.absent(connection, ids))
 
     async def totals(self) -> Totals:
         """Return all counters and names."""
@@ -220,13 +227,3 @@ def _source(connection: sqlite3.Connection, name: str) -> tuple[int, SourceState
 def _counter(row: tuple[Any, ...]) -> Counter:
     family, source, flow, deployment, work_pool, labels, _ = row
     return Counter(Family(family), source, flow, deployment, work_pool, tuple(orjson.loads(labels)))
-
-
-def _quarantine_key(data: bytes) -> bytes:
-    """Return what tells refused frames apart: the event's id where there is one, as REST and websocket bytes differ."""
-    try:
-        frame = orjson.loads(data)
-        event = frame.get("event") if isinstance(frame.get("event"), dict) else frame
-        return UUID(event["id"]).bytes
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return blake2b(data, digest_size=16).digest()

@@ -161,16 +161,17 @@ class FakePrefect:
         token = base64.urlsafe_b64encode(orjson.dumps({"filter": wanted, "offset": following})).decode()
         address = f"http://elsewhere.invalid/api/events/filter/next?page-token={token}"
         page: dict[str, Any] = {"events": found[offset:following], "total": len(found)}
-        page["next_page"] = address if following < len(found) else None
+        page["next_page"] = address if following < len(found) or limit == 0 else None
         date = format_datetime(datetime.now(UTC) + self.clock_ahead, usegmt=True)
         return JSONResponse(page, headers={"Date": date})
 
     def _matching(self, wanted: dict[str, Any]) -> Iterable[dict[str, Any]]:
-        names, occurred = wanted.get("event", {}), wanted["occurred"]
+        names, occurred, ids = wanted.get("event", {}), wanted["occurred"], wanted.get("id", {}).get("id")
         for event in self.events:
             if (
                 event["event"].startswith(tuple(names.get("prefix", [""])))
                 and event["event"] not in names.get("exclude_name", ())
+                and (ids is None or event["id"] in ids)
                 and occurred["since"] <= event["occurred"] <= occurred["until"]
             ):
                 yield event

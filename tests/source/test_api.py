@@ -17,7 +17,7 @@ LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 
 
 def body() -> dict[str, object]:
-    return Position(LONG_AGO).body(datetime.now(UTC))
+    return Position(LONG_AGO, datetime.now(UTC)).body()
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ import pytest
 
 from streamer.clock import ServerClock
 from streamer.errors import AuthenticationFailed
-from streamer.health import SourceHealth
-from streamer.model import Frame, Net
+from streamer.health import AFTER_BURST, AFTER_CONNECT, SourceHealth
+from streamer.model import Frame, Mark, Net
 from streamer.source.connection import Connection
 from streamer.source.live import LiveSource
 from streamer.testing import FakePrefect, an_event, until
@@ -24,11 +24,11 @@ def listening(
     async def running() -> AsyncIterator[list[Frame]]:
         frames: list[Frame] = []
 
-        async def collect() -> None:
-            async for frame in live.frames():
-                frames.append(frame)  # noqa: PERF401 - seen by the test as they come
+        async def put(item: Frame | Mark) -> None:
+            assert isinstance(item, Frame)
+            frames.append(item)
 
-        task = asyncio.create_task(collect())
+        task = asyncio.create_task(live.run(put))
         try:
             yield frames
         finally:
@@ -36,6 +36,10 @@ def listening(
             await asyncio.wait([task])
 
     return running()
+
+
+async def nowhere(item: Frame | Mark) -> None:
+    raise AssertionError(f"{item} came out of a refused connection")
 
 
 def counted(health: SourceHealth, name: str, **labels: str) -> float:
@@ -112,8 +116,7 @@ async def test_refused_credentials_are_fatal_before_the_first_connection(
 ) -> None:
     server.upgrade_status = status
     with pytest.raises(AuthenticationFailed):
-        async for _ in LiveSource(Connection(server.api_url), health, clock).frames():
-            pass
+        await LiveSource(Connection(server.api_url), health, clock).run(nowhere)
     assert counted(health, "source_connections_total", result="auth") == 1
 
 
@@ -160,3 +163,11 @@ async def test_message_above_the_servers_own_limit_is_still_taken(
         server.send(b"x" * 5_000_000)
         await until(lambda: frames)
     assert len(frames[0].data) == 5_000_000
+
+
+async def test_burst_makes_the_sweep_read_again(server: FakePrefect, health: SourceHealth, clock: ServerClock) -> None:
+    async with listening(server, health, clock) as frames:
+        await until(lambda: server.subscribers)
+        server.publish(*[an_event() for _ in range(300)])
+        await until(lambda: len(frames) == 300)
+    assert [health.doubts.get_nowait() for _ in range(health.doubts.qsize())][:2] == [AFTER_CONNECT, AFTER_BURST]

@@ -1,163 +1,247 @@
+"""The sweep, through the real pipeline into a real store, from a fake server."""
+
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import orjson
 import pytest
 from starlette.responses import HTMLResponse, Response
 
+from streamer import health as healths
+from streamer.audit import MINUTE, SECOND
 from streamer.health import SourceHealth
-from streamer.model import Frame, Mark, Net, SourceState
+from streamer.instruments import Instruments
+from streamer.intake import Intake
+from streamer.log import Log
+from streamer.pipeline import Pipeline
 from streamer.source import sweep as module
 from streamer.source.api import Api
 from streamer.source.sweep import Sweep
+from streamer.store.sqlite import SqliteStore
 from streamer.testing import FakePrefect, an_event, until
+from streamer.timestamps import to_micros
 
 NOW = datetime.now(UTC)
 NOON = NOW - timedelta(hours=6)
+LONG = 60 * MINUTE
+AT_ONCE = ((10 * SECOND, SECOND),)
+LATER = (5 * LONG, SECOND)
+"""The age at which what occurred at `NOON` falls due a second time."""
 
 
+@dataclass
 class Swept:
-    """What a sweep yielded so far."""
+    """A log that a sweep fills."""
 
-    def __init__(self) -> None:
-        self.items: list[Frame | Mark] = []
+    log: Log
+    health: SourceHealth
+    intake: Intake
 
-    @property
-    def ids(self) -> list[str]:
-        return [orjson.loads(each.data)["id"] for each in self.items if isinstance(each, Frame)]
+    async def ids(self) -> list[str]:
+        return [str(record.event.id) for record in await self.log.after(0, 100_000)]
 
-    @property
-    def marks(self) -> list[Mark]:
-        return [each for each in self.items if isinstance(each, Mark)]
+    async def on_server(self, ids: set[str]) -> bool:
+        """Tell whether these, and no others, are what the ledger holds the server to have."""
+        return await self.log.store.ids("default", to_micros(NOON), to_micros(NOW)) == set(map(UUID, ids))
 
-    @property
-    def passes(self) -> int:
-        return sum(mark.complete for mark in self.marks)
+    def counted(self, name: str, **labels: str) -> float:
+        registry = self.health.instruments.registry
+        return registry.get_sample_value(f"prefect_streamer_{name}", {"source": "default", **labels}) or 0
 
 
-@asynccontextmanager
-async def sweeping(api: Api, health: SourceHealth, *, watermark: datetime | None = None) -> AsyncIterator[Swept]:
-    """Run the sweep; at the end of each pass health is told, as the pipeline does."""
-    state = SourceState("default", api.connection.api_url, epoch=NOW, watermark=watermark)
-    net, swept = Sweep(api, health, state, history=timedelta(hours=24)), Swept()
+class Bench:
+    """What a sweep needs, in a folder."""
 
-    async def collect() -> None:
-        async for item in net.frames():
-            swept.items.append(item)
+    def __init__(self, folder: Path, server: FakePrefect, api: Api) -> None:
+        self.path = folder / "streamer.db"
+        self.server = server
+        self._api = api
 
-    task = asyncio.create_task(collect())
-    try:
-        yield swept
-    finally:
-        task.cancel()
-        await asyncio.wait([task])
+    @asynccontextmanager
+    async def sweeping(
+        self, *, ages: Sequence[tuple[int, int]] = ((10 * SECOND, 15 * SECOND),)
+    ) -> AsyncIterator[Swept]:
+        """Run sweep and pipeline as a service's start would; it begins when the sweep has come to the present."""
+        store = SqliteStore.open(self.path)
+        log, intake, health = await Log.open(store), Intake(), SourceHealth("default", Instruments())
+        state = await log.open_source("default", identity="a server", now=NOW)
+        sweep = Sweep(self._api, store, health, state, history=timedelta(hours=24), ages=ages)
+        pipeline = Pipeline(intake, log, health.instruments, health={"default": health})
+        tasks = [asyncio.create_task(sweep.run(intake.put)), asyncio.create_task(pipeline.run())]
+        try:
+            await until(lambda: health.caught_up or any(task.done() for task in tasks))
+            yield Swept(log, health, intake)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+            await store.close()
+
+
+@pytest.fixture
+def bench(tmp_path: Path, server: FakePrefect, api: Api) -> Bench:
+    return Bench(tmp_path, server, api)
 
 
 def at(seconds: float, **changes: Any) -> dict[str, Any]:
     return an_event(occurred=NOON + timedelta(seconds=seconds), **changes)
 
 
-def ids(events: Sequence[dict[str, Any]]) -> set[str]:
-    return {event["id"] for event in events}
+def ids(events: Sequence[dict[str, Any]]) -> list[str]:
+    return sorted(event["id"] for event in events)
 
 
-async def test_first_pass_reads_the_history_and_marks_its_end(
-    server: FakePrefect, health: SourceHealth, api: Api
-) -> None:
+async def test_start_reads_the_history_and_moves_the_watermark_to_the_present(bench: Bench) -> None:
     events = [at(second) for second in range(120)]
-    server.publish(*events, an_event(occurred=NOW - timedelta(hours=25)), live=False)
-    async with sweeping(api, health) as swept:
-        await until(lambda: swept.passes)
-    assert set(swept.ids) == ids(events)
-    assert NOW - timedelta(minutes=1) < swept.marks[-1].watermark < datetime.now(UTC) - timedelta(seconds=10)
+    bench.server.publish(*events, an_event(occurred=NOW - timedelta(hours=25)), live=False)
+    async with bench.sweeping() as swept:
+        assert sorted(await swept.ids()) == ids(events)
+        assert swept.health.watermark
+        assert timedelta(seconds=9) < datetime.now(UTC) - swept.health.watermark < timedelta(seconds=60)
 
 
-async def test_frames_are_the_sweeps(server: FakePrefect, health: SourceHealth, api: Api) -> None:
-    server.publish(at(0), live=False)
-    async with sweeping(api, health) as swept:
-        await until(lambda: swept.passes)
-    assert isinstance(swept.items[0], Frame)
-    assert swept.items[0].net is Net.SWEEP
+async def test_start_reads_what_occurred_a_moment_ago_too(bench: Bench) -> None:
+    fresh = an_event()
+    bench.server.publish(fresh, live=False)
+    async with bench.sweeping() as swept:
+        assert await swept.ids() == [fresh["id"]]
 
 
 @pytest.mark.parametrize("number", [49, 50, 51, 100, 130])
-async def test_more_than_a_page_at_one_instant_is_read_whole(
-    server: FakePrefect, health: SourceHealth, api: Api, number: int
-) -> None:
+async def test_more_than_a_page_at_one_instant_is_read_whole(bench: Bench, number: int) -> None:
     events = [at(0) for _ in range(number)] + [at(1), at(-1)]
-    server.publish(*events, live=False)
-    async with sweeping(api, health) as swept:
-        await until(lambda: swept.passes)
-    assert set(swept.ids) == ids(events)
+    bench.server.publish(*events, live=False)
+    async with bench.sweeping() as swept:
+        assert sorted(await swept.ids()) == ids(events)
 
 
-async def test_start_reads_again_from_an_hour_before_the_watermark(
-    server: FakePrefect, health: SourceHealth, api: Api
+async def test_large_backlog_is_read_in_pieces(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("streamer.audit.READ_AT_MOST", 100)
+    events = [at(second) for second in range(700)]
+    bench.server.publish(*events, live=False)
+    async with bench.sweeping() as swept:
+        assert sorted(await swept.ids()) == ids(events)
+        assert swept.counted("audit_windows_total", result="differs") >= 7
+
+
+async def test_next_start_reads_only_what_is_new_and_what_came_late(bench: Bench) -> None:
+    before = [at(second) for second in range(100)]
+    bench.server.publish(*before, live=False)
+    async with bench.sweeping():
+        pass
+    requests, late = len(bench.server.requests), at(50.5)
+    bench.server.publish(late, live=False)
+    async with bench.sweeping(ages=(*AT_ONCE, LATER)) as swept:
+        await until(lambda: swept.log.head > 100)
+        assert sorted(await swept.ids()) == ids([*before, late])
+    assert len(bench.server.requests) - requests < 10
+
+
+async def test_event_that_the_websocket_dropped_is_found_by_counting(bench: Bench) -> None:
+    async with bench.sweeping(ages=((SECOND // 10, SECOND // 5),)) as swept:
+        dropped = an_event()
+        bench.server.publish(dropped, live=False)
+        await until(lambda: swept.log.head)
+        assert await swept.ids() == [dropped["id"]]
+        assert swept.counted("audit_windows_total", result="equal") > 0
+
+
+async def test_few_missing_among_many_are_found_by_halving(bench: Bench) -> None:
+    events = [at(second) for second in range(1200)]
+    bench.server.publish(*events, live=False)
+    async with bench.sweeping():
+        pass
+    late = [at(300.5), at(900.5)]
+    bench.server.publish(*late, live=False)
+    requests = len(bench.server.requests)
+    async with bench.sweeping(ages=(*AT_ONCE, LATER)) as swept:
+        await until(lambda: swept.log.head >= 1202)
+        assert sorted(await swept.ids()) == ids([*events, *late])
+    assert len(bench.server.requests) - requests < 40, "reading it all takes 24 pages, and 24 more for the rest"
+
+
+async def test_event_that_the_server_lost_is_kept_and_found_out_once(bench: Bench) -> None:
+    kept, lost = at(0), at(1)
+    bench.server.publish(kept, lost, live=False)
+    async with bench.sweeping():
+        pass
+    bench.server.events.remove(lost)
+    async with bench.sweeping(ages=(*AT_ONCE, LATER)) as swept:
+        await until(lambda: swept.on_server({kept["id"]}))
+    async with bench.sweeping(ages=(*AT_ONCE, LATER)) as swept:
+        await until(lambda: swept.counted("audit_windows_total", result="equal") >= 2)
+        assert swept.counted("audit_windows_total", result="differs") == 0
+        assert sorted(await swept.ids()) == ids([kept, lost])
+
+
+async def test_heartbeats_are_neither_read_nor_counted(bench: Bench) -> None:
+    bench.server.publish(at(0, event="prefect.flow-run.heartbeat"), live=False)
+    async with bench.sweeping() as swept:
+        assert await swept.ids() == []
+        assert swept.counted("audit_windows_total", result="differs") == 0
+
+
+async def test_refused_event_is_counted_as_seen(bench: Bench) -> None:
+    forged = at(0)
+    forged["resource"]["prefect.resource.id"] = "foo"
+    bench.server.publish(forged, live=False)
+    async with bench.sweeping(ages=(*AT_ONCE, LATER)) as swept:
+        await until(lambda: swept.counted("audit_windows_total", result="equal"))
+        assert await swept.ids() == []
+        assert swept.counted("audit_windows_total", result="differs") == 1
+
+
+async def test_connect_and_burst_are_followed_by_readings(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(healths, "AFTER_CONNECT", (0.0, 0.2))
+    async with bench.sweeping(ages=((LONG, LONG),)) as swept:
+        missed = [an_event()]
+        bench.server.publish(*missed, live=False)
+        swept.health.open()
+        await until(lambda: swept.log.head == 1)
+        missed.append(an_event())
+        bench.server.publish(missed[1], live=False)
+        await until(lambda: swept.log.head == 2)
+        assert sorted(await swept.ids()) == ids(missed)
+
+
+async def test_without_a_websocket_the_newest_are_read_again_and_again(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    old, late = at(-3700), at(-3500)
-    server.publish(old, late, live=False)
-    async with sweeping(api, health, watermark=NOON) as swept:
-        await until(lambda: swept.passes)
-    assert swept.ids == [late["id"]]
+    monkeypatch.setattr(module, "POLL_SECONDS", 0.02)
+    async with bench.sweeping(ages=((LONG, LONG),)) as swept:
+        for number in (1, 2):
+            bench.server.publish(an_event(), live=False)
+            await swept.log.wait(number - 1)
+        assert not swept.health.connected
 
 
-async def test_heartbeats_are_left_out(server: FakePrefect, health: SourceHealth, api: Api) -> None:
-    server.publish(at(0, event="prefect.flow-run.heartbeat"), live=False)
-    async with sweeping(api, health) as swept:
-        await until(lambda: swept.passes)
-    assert swept.ids == []
-
-
-async def test_connect_is_followed_by_three_passes(
-    server: FakePrefect, health: SourceHealth, api: Api, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "AFTER_CONNECT", (0.1, 0.2))
-    async with sweeping(api, health) as swept:
-        await until(lambda: swept.passes == 1)
-        health.open()
-        await until(lambda: swept.passes == 2)
-        late = an_event()
-        server.publish(late, live=False)
-        await until(lambda: swept.passes == 4)
-    assert late["id"] in swept.ids
-
-
-async def test_passes_go_on_without_a_connection(
-    server: FakePrefect, health: SourceHealth, api: Api, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "EVERY_SECONDS", 0.02)
-    async with sweeping(api, health) as swept:
-        await until(lambda: swept.passes == 3)
-    assert not health.connected
-
-
-async def test_pressure_and_nonsense_are_outlasted(server: FakePrefect, health: SourceHealth, api: Api) -> None:
+async def test_pressure_and_nonsense_are_outlasted(bench: Bench) -> None:
     events = [at(second) for second in range(60)]
-    server.publish(*events, live=False)
+    bench.server.publish(*events, live=False)
     impatient = {"Retry-After": "0"}
-    server.rest_failures += [Response(status_code=status, headers=impatient) for status in (500, 429, 503)]
-    async with sweeping(api, health) as swept:
-        await until(lambda: swept.passes)
-    assert set(swept.ids) == ids(events)
-    assert len(server.requests) == 5
+    bench.server.rest_failures.append(HTMLResponse("<h1>maintenance</h1>"))
+    bench.server.rest_failures += [Response(status_code=status, headers=impatient) for status in (500, 429, 503)]
+    async with bench.sweeping() as swept:
+        assert sorted(await swept.ids()) == ids(events)
 
 
-async def test_html_in_the_place_of_events_is_outlasted(server: FakePrefect, health: SourceHealth, api: Api) -> None:
-    server.publish(at(0), live=False)
-    server.rest_failures.append(HTMLResponse("<h1>maintenance</h1>"))
-    async with sweeping(api, health) as swept:
-        await until(lambda: swept.passes)
-    assert len(swept.ids) == 1
+async def test_wrong_total_is_read_once_an_age_and_no_loop(bench: Bench) -> None:
+    wrong = orjson.dumps({"events": [], "total": 7})
+    bench.server.rest_failures.append(Response(wrong, media_type="application/json"))
+    async with bench.sweeping() as swept:
+        assert await swept.ids() == []
+        assert len(bench.server.requests) <= 4
 
 
-async def test_event_without_a_time_is_left_to_the_pipeline(
-    server: FakePrefect, health: SourceHealth, api: Api
-) -> None:
+async def test_event_without_a_time_is_left_to_the_pipeline(bench: Bench) -> None:
     page = orjson.dumps({"events": [{"id": "1", "occurred": None}], "total": 1})
-    server.rest_failures.append(Response(page, media_type="application/json"))
-    async with sweeping(api, health) as swept:
-        await until(lambda: swept.passes)
-    assert swept.ids == ["1"]
+    bench.server.rest_failures += [Response(page, media_type="application/json") for _ in range(2)]
+    async with bench.sweeping() as swept:
+        totals = await swept.log.store.totals()
+        assert [counter.labels for counter in totals.counts] == [("schema",)]

@@ -1,0 +1,82 @@
+"""Reading events from the server's REST with patience: windows counted, pages read, ids looked up."""
+
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Iterable
+from contextlib import suppress
+from datetime import datetime
+from functools import partial
+from typing import Any, TypeVar
+from uuid import UUID
+
+from tenacity import AsyncRetrying, retry_if_exception_type
+
+from schemas.messages import FAR_FUTURE
+from streamer.audit import Window
+from streamer.backoff import backoff
+from streamer.errors import ConnectionLost
+from streamer.protocol import PAGE_SIZE, Position, query
+from streamer.source.api import Api, Page
+from streamer.timestamps import from_micros
+
+T = TypeVar("T")
+
+EventJson = dict[str, Any]
+
+_PATIENCE = backoff(first=1, longest=60)
+
+
+class Reader:
+    """A server's events, oldest first; whatever can be tried again is, for ever."""
+
+    def __init__(self, api: Api) -> None:
+        self._api = api
+
+    async def count(self, window: Window) -> int:
+        """Return how many events but heartbeats the server has in a window."""
+        body = query(from_micros(window.start), from_micros(window.last), limit=0)
+        return (await _patiently(partial(self._api.events, body))).total
+
+    async def pages(self, since: datetime, until: datetime | None = None) -> AsyncGenerator[list[EventJson], None]:
+        """Yield what occurred between two times, both included, by pages; without `until` what is to come too."""
+        position: Position | None = Position(since, until or self._api.clock.now() + FAR_FUTURE)
+        while position:
+            page = await self._page(position)
+            yield page.events
+            while position.instant and page.events and page.token:
+                page = await self._api.events_page(page.token)
+                yield page.events
+            position = position.advanced(_times(page.events), full=len(page.events) >= PAGE_SIZE)
+
+    async def known(self, ids: Collection[UUID]) -> set[UUID]:
+        """Return which of these events the server has."""
+        asked, found = sorted(map(str, ids)), []
+        for start in range(0, len(asked), PAGE_SIZE):
+            body = query(from_micros(0), self._api.clock.now() + FAR_FUTURE, limit=PAGE_SIZE)
+            body["filter"]["id"] = {"id": asked[start : start + PAGE_SIZE]}
+            found += (await _patiently(partial(self._api.events, body))).events
+        return {known for known in map(id_of, found) if known}
+
+    async def _page(self, position: Position) -> Page:
+        return await _patiently(partial(self._api.events, position.body()))
+
+
+def id_of(event: EventJson) -> UUID | None:
+    """Return an event's id; None for what has none, which is for the pipeline to refuse."""
+    with suppress(ValueError):
+        return UUID(str(event.get("id")))
+    return None
+
+
+async def _patiently(ask: Callable[[], Awaitable[T]]) -> T:
+    async for attempt in AsyncRetrying(retry=retry_if_exception_type(ConnectionLost), wait=_PATIENCE):
+        with attempt:
+            return await ask()
+    raise AssertionError("retries have no end")
+
+
+def _times(events: Iterable[EventJson]) -> list[datetime]:
+    """Return when events occurred; what tells no time is for the pipeline to refuse."""
+    times = []
+    for event in events:
+        with suppress(ValueError):
+            times.append(datetime.fromisoformat(str(event.get("occurred"))))
+    return [time for time in times if time.tzinfo]
