@@ -25,6 +25,7 @@ class Place:
     """A folder with a store and a jsonl file, and the service that works there."""
 
     def __init__(self, folder: Path, server: FakePrefect) -> None:
+        self.server = server
         self.file = folder / "runs.jsonl"
         self.settings: dict[str, Any] = {
             "api_url": server.api_url,
@@ -44,7 +45,7 @@ class Place:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(service.run())
             await service.started()
-            await until(lambda: status_of(service.core).is_ready)
+            await until(lambda: status_of(service.core).is_ready and self.server.subscribers)
             yield service
             service.stop()
 

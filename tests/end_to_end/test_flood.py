@@ -1,4 +1,4 @@
-"""More at once than the server's queue for a subscriber holds: Prefect's own subscriber, beside us, shows what is lost."""
+"""More at once than the server's queue holds: Prefect's own subscriber, run beside us, shows what is lost."""
 
 import subprocess
 import time

@@ -1,0 +1,162 @@
+"""The log: one sequence, the same from memory and from the store, which moves only after a commit."""
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import closing
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from streamer.errors import StoreError
+from streamer.log import NEWEST_KEPT, Log
+from streamer.model import Net
+from streamer.store.sqlite import SqliteStore
+from streamer.testing import until
+from streamer.testing.conformance import EPOCH, events
+
+IDENTITY = "http://server/api"
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
+    store = SqliteStore.open(tmp_path / "store.db")
+    yield store
+    await store.close()
+
+
+@pytest.fixture
+async def log(store: SqliteStore) -> Log:
+    return await reopened(store)
+
+
+async def reopened(store: SqliteStore) -> Log:
+    """Return the log as the next process would find it."""
+    log = await Log.open(store)
+    await log.open_source("default", identity=IDENTITY, now=EPOCH)
+    return log
+
+
+async def settle() -> None:
+    """Let every task go as far as it can."""
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+async def test_memory_and_store_tell_the_same(log: Log, store: SqliteStore) -> None:
+    for _ in range(6):
+        await log.append("default", events(NEWEST_KEPT // 4), net=Net.LIVE)
+    head = log.head
+    for seq in (
+        0,
+        1,
+        NEWEST_KEPT // 2 - 1,
+        NEWEST_KEPT // 2,
+        NEWEST_KEPT // 2 + 1,
+        NEWEST_KEPT,
+        head - 1,
+        head,
+        head + 9,
+    ):
+        assert await log.after(seq, 500) == await store.after(seq, 500)
+    assert len(await log.after(0, 100_000)) == 6 * (NEWEST_KEPT // 4)
+    assert len(log.newest(100_000)) == NEWEST_KEPT
+
+
+async def test_a_reader_walks_from_the_store_into_memory_without_a_gap(log: Log) -> None:
+    for _ in range(3):
+        await log.append("default", events(NEWEST_KEPT // 2), net=Net.LIVE)
+    seq, walked = 0, []
+    while records := await log.after(seq, 300):
+        walked += [record.seq for record in records]
+        seq = records[-1].seq
+    assert walked == list(range(1, 3 * (NEWEST_KEPT // 2) + 1))
+
+
+async def test_after_a_restart_older_records_come_from_the_store(log: Log, store: SqliteStore) -> None:
+    before = await log.append("default", events(3), net=Net.LIVE)
+    again = await reopened(store)
+    after = await again.append("default", events(2), net=Net.LIVE)
+    assert (again.head, again.newest(9)) == (5, [*after.records][::-1])
+    assert await again.after(0, 9) == [*before.records, *after.records]
+    assert await again.after(3, 9) == after.records
+
+
+async def test_the_newest_come_newest_first(log: Log) -> None:
+    appended = await log.append("default", events(3), net=Net.LIVE)
+    assert log.newest(2) == [appended.records[2], appended.records[1]]
+
+
+async def test_the_head_moves_only_after_the_commit(log: Log, store: SqliteStore) -> None:
+    with closing(sqlite3.connect(store.path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        appending = asyncio.create_task(log.append("default", events(2), net=Net.LIVE))
+        waiting = asyncio.create_task(log.wait(0))
+        await settle()
+        assert (log.head, log.newest(9), await log.after(0, 9)) == (0, [], [])
+        assert not waiting.done()
+        other.execute("COMMIT")
+    await asyncio.gather(appending, waiting)
+    assert (log.head, len(log.newest(9))) == (2, 2)
+
+
+async def test_an_append_that_fails_moves_nothing(log: Log, store: SqliteStore) -> None:
+    with closing(sqlite3.connect(store.path, isolation_level=None)) as other:
+        other.execute("CREATE TRIGGER full BEFORE INSERT ON segments BEGIN SELECT RAISE(ABORT, 'disk is full'); END")
+        with pytest.raises(StoreError, match="disk is full"):
+            await log.append("default", events(2), net=Net.LIVE)
+        assert (log.head, log.newest(9), await store.head()) == (0, [], 0)
+        other.execute("DROP TRIGGER full")
+    assert len((await log.append("default", events(2), net=Net.LIVE)).records) == log.head == 2
+
+
+async def test_an_append_that_its_caller_gave_up_ends_in_memory_and_store(log: Log, store: SqliteStore) -> None:
+    appending = asyncio.create_task(log.append("default", events(3), net=Net.LIVE))
+    await asyncio.sleep(0)
+    appending.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await appending
+    await until(lambda: log.head == 3)
+    assert await log.after(0, 9) == await store.after(0, 9)
+    assert len(log.newest(9)) == 3
+
+
+async def test_appends_that_run_at_once_keep_the_order(log: Log, store: SqliteStore) -> None:
+    await asyncio.gather(*(log.append("default", events(3), net=Net.LIVE) for _ in range(20)))
+    seqs = [record.seq for record in await log.after(0, 100)]
+    assert (seqs, log.head) == (list(range(1, 61)), 60)
+    assert await log.after(0, 100) == await store.after(0, 100)
+
+
+async def test_all_who_wait_are_woken_once_there_is_more(log: Log) -> None:
+    waiting = [asyncio.create_task(log.wait(beyond)) for beyond in (0, 0, 1, 2)]
+    await settle()
+    await log.append("default", events(2), net=Net.LIVE)
+    await asyncio.gather(*waiting[:3])
+    assert not waiting[3].done()
+    await log.append("default", events(1), net=Net.LIVE)
+    await waiting[3]
+
+
+async def test_nobody_waits_for_what_is_there(log: Log) -> None:
+    await log.append("default", events(1), net=Net.LIVE)
+    await asyncio.wait_for(log.wait(0), timeout=5)
+
+
+async def test_a_batch_of_duplicates_wakes_nobody(log: Log) -> None:
+    brought = events(2)
+    await log.append("default", brought, net=Net.LIVE)
+    waiting = asyncio.create_task(log.wait(2))
+    await log.append("default", brought, net=Net.SWEEP)
+    await settle()
+    assert not waiting.done()
+    assert log.head == 2
+    waiting.cancel()
+
+
+async def test_what_occurred_before_the_epoch_is_history(log: Log) -> None:
+    old, new = events(1, start=EPOCH - timedelta(microseconds=1)), events(1, start=EPOCH)
+    appended = await log.append("default", old + new, net=Net.SWEEP)
+    assert [log.is_history(record) for record in appended.records] == [True, False]
+    assert log.epochs == {"default": EPOCH}
