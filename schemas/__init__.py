@@ -4,7 +4,7 @@ from schemas.decoding import decode
 from schemas.errors import InvalidEvent, Reason
 from schemas.event import Event, Kind, Party, RelatedResource, Resource
 from schemas.flow_run import FlowRunEvent, Heartbeat, Other, PullStep, State, StateType, Transition
-from schemas.ours import Verdict
+from schemas.ours import Notice, Verdict
 from schemas.record import downstream, to_json
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "Heartbeat",
     "InvalidEvent",
     "Kind",
+    "Notice",
     "Other",
     "Party",
     "PullStep",

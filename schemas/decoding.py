@@ -10,7 +10,7 @@ from schemas.errors import InvalidEvent, Reason
 from schemas.event import FLOW_RUN_PREFIX, Event, Kind
 from schemas.flow_run import HEARTBEAT_NAME, PULL_STEP_NAMES, Heartbeat, Other, PullStep, Transition
 from schemas.messages import EVENT_MESSAGE_START
-from schemas.ours import VERDICT_PREFIX, Verdict
+from schemas.ours import NOTICE_PREFIX, VERDICT_PREFIX, Notice, Verdict
 
 MAX_FRAME_BYTES = 4 * 1024 * 1024
 """Frames above this are refused unread; Prefect itself refuses events above 1.5 MB."""
@@ -38,7 +38,7 @@ def _kind(value: Any) -> str:
         return Kind.OTHER
     name, resource, payload = value.get("event"), value.get("resource"), value.get("payload")
     if not isinstance(name, str) or not name.startswith(FLOW_RUN_PREFIX):
-        return Kind.VERDICT if isinstance(name, str) and name.startswith(VERDICT_PREFIX) else Kind.OTHER
+        return _kind_of_ours(str(name))
     labelled = isinstance(resource, dict) and "prefect.state-type" in resource
     if labelled or (isinstance(payload, dict) and "validated_state" in payload):
         return Kind.TRANSITION
@@ -47,12 +47,19 @@ def _kind(value: Any) -> str:
     return Kind.PULL_STEP if name in PULL_STEP_NAMES else Kind.OTHER
 
 
+def _kind_of_ours(name: str) -> str:
+    if name.startswith(VERDICT_PREFIX):
+        return Kind.VERDICT
+    return Kind.NOTICE if name.startswith(NOTICE_PREFIX) else Kind.OTHER
+
+
 _ADAPTER: TypeAdapter[Event] = TypeAdapter(
     Annotated[
         Annotated[Transition, Tag(Kind.TRANSITION)]
         | Annotated[Heartbeat, Tag(Kind.HEARTBEAT)]
         | Annotated[PullStep, Tag(Kind.PULL_STEP)]
         | Annotated[Verdict, Tag(Kind.VERDICT)]
+        | Annotated[Notice, Tag(Kind.NOTICE)]
         | Annotated[Other, Tag(Kind.OTHER)],
         Discriminator(_kind),
     ]

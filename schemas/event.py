@@ -24,6 +24,7 @@ class Kind(StrEnum):
     PULL_STEP = "pull_step"
     OTHER = "other"
     VERDICT = "verdict"
+    NOTICE = "notice"
 
 
 class Wire(BaseModel):

@@ -9,7 +9,7 @@ from pydantic_core import core_schema
 
 from schemas.event import Kind
 from schemas.flow_run import Heartbeat, Other, PullStep, Transition
-from schemas.ours import Verdict
+from schemas.ours import Notice, Verdict
 from schemas.record import RecordBody
 
 FOLDER = Path(__file__).parent / "json"
@@ -23,6 +23,7 @@ _MODELS: dict[str, type[BaseModel]] = {
     Kind.PULL_STEP: PullStep,
     Kind.OTHER: Other,
     Kind.VERDICT: Verdict,
+    Kind.NOTICE: Notice,
 }
 
 

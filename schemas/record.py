@@ -11,7 +11,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from schemas.event import Event, Kind, Party
 from schemas.flow_run import FlowRunEvent, PullStep, State, Transition
-from schemas.ours import Verdict
+from schemas.ours import Notice, Verdict
 
 
 class Body(BaseModel):
@@ -79,6 +79,7 @@ class RecordBody(Body):
     to: StateBody | None = None
     pull_step: PullStepBody | None = None
     verdict: dict[str, Any] | None = None
+    notice: dict[str, Any] | None = None
 
 
 def downstream(seq: int, source: str, event: Event) -> dict[str, Any]:
@@ -117,6 +118,8 @@ def _particulars(event: Event) -> dict[str, Any]:
             return {"pull_step": {"name": event.step, "failed": event.failed}}
         case Verdict():
             return {"verdict": event.ruling.model_dump(mode="json")}
+        case Notice():
+            return {"notice": event.announcement.model_dump(mode="json")}
         case _:
             return {}
 

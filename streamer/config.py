@@ -95,6 +95,7 @@ class Settings(BaseSettings):
     store: str = Field("", description="where the log is kept; default: streamer.db in STREAMER_HOME")
     listen: str = Field("127.0.0.1:4280", description="address of page, metrics and health")
     since: Duration = Field(timedelta(hours=24), description="history that the first start reads")
+    resync: Duration = Field(timedelta(minutes=5), description="how often runs are compared with the server's")
     select: Selection = Field(default_factory=Selection, description="globs: flows, deployments, work_pools, tags")
     sinks: dict[str, SinkSettings] = Field(default_factory=dict, description="`[sinks.NAME]` tables")
     sink: list[str] = Field(default_factory=list, description="sinks given as specs")

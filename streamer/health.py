@@ -16,7 +16,9 @@ AFTER_BURST = (7.0, 20.0)
 
 @dataclass(slots=True)
 class SourceHealth:
-    """The state of one source; `doubts` tells the sweep after how many seconds to read the newest again."""
+    """The state of one source; `doubts` tells the sweep after how many seconds to read the newest again,
+    and `present` is set while it has caught up.
+    """
 
     name: str
     instruments: Instruments
@@ -25,6 +27,7 @@ class SourceHealth:
     problem: str | None = "not yet connected"
     ever_connected: bool = False
     watermark: datetime | None = None
+    present: asyncio.Event = field(default_factory=asyncio.Event)
     doubts: asyncio.Queue[tuple[float, ...]] = field(default_factory=asyncio.Queue)
 
     @property
@@ -64,5 +67,6 @@ class SourceHealth:
 
     def _show(self, *, caught_up: bool) -> None:
         self.caught_up = caught_up
+        (self.present.set if caught_up else self.present.clear)()
         self.instruments.connected.labels(self.name).set(self.connected)
         self.instruments.caught_up.labels(self.name).set(caught_up)

@@ -141,6 +141,7 @@ class RunState:
     seen_at: datetime | None = None
     started_at: datetime | None = None
     ended_at: datetime | None = None
+    deleted_at: datetime | None = None
     beats: tuple[Beat, ...] = ()
 
 
@@ -197,6 +198,18 @@ class Store(Protocol):
 
     async def absent(self, ids: Collection[UUID]) -> None:
         """Note that the server does not have these events; they are kept, and not counted in a window any more."""
+        ...
+
+    async def known(self, ids: Collection[UUID]) -> set[UUID]:
+        """Return which of these ids are in the ledger."""
+        ...
+
+    async def unfinished(self, source: str) -> Mapping[UUID, StateType]:
+        """Return the runs of a source that have not ended, as far as we know, and were not deleted."""
+        ...
+
+    async def take_holes(self, source: str, before: datetime, limit: int) -> set[UUID]:
+        """Return runs with a transition from before a time that follows one we do not have; each hole only once."""
         ...
 
     async def after(self, seq: int, limit: int) -> Sequence[Record]:

@@ -10,7 +10,7 @@ from types import MappingProxyType
 
 import structlog
 
-from schemas import Event, InvalidEvent, Kind, Reason, decode
+from schemas import Event, InvalidEvent, Notice, Reason, Verdict, decode
 from schemas.event import FLOW_RUN_PREFIX
 from streamer.health import SourceHealth
 from streamer.instruments import Instruments
@@ -18,6 +18,8 @@ from streamer.intake import Intake
 from streamer.log import Log
 from streamer.model import Appended, Frame, Mark, Net, Observer
 from streamer.selection import Selection
+
+Ours = Verdict | Notice
 
 BATCH = 512
 """The most frames to a transaction."""
@@ -81,7 +83,7 @@ class Pipeline:
             self._tell(source, net, appended)
 
     def _is_wanted(self, event: Event) -> bool:
-        return event.name.startswith(FLOW_RUN_PREFIX) and event in self._selection
+        return isinstance(event, Ours) or (event.name.startswith(FLOW_RUN_PREFIX) and event in self._selection)
 
     async def _quarantine(self, frame: Frame, error: InvalidEvent) -> None:
         totals = await self._log.quarantine(frame, error)
@@ -101,7 +103,8 @@ def _group(item: Frame | Mark) -> tuple[type, str, Net]:
 
 
 def _from_outside(frame: Frame) -> Event:
+    """Decode a frame; only the net that makes events itself may bring ours."""
     event = decode(frame.data)
-    if event.kind is Kind.VERDICT:
+    if isinstance(event, Ours) and frame.net is not Net.STATES:
         raise InvalidEvent(Reason.FORGED, f"event: {event.name} is a name of ours")
     return event

@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from schemas import Event, FlowRunEvent, Heartbeat, StateType, Transition
+from schemas import Event, FlowRunEvent, Heartbeat, Notice, StateType, Transition
 from streamer.model import Beat, RunState
 from streamer.timestamps import to_micros
 
@@ -19,6 +19,8 @@ def advance(run: RunState | None, source: str, event: FlowRunEvent) -> RunState:
         return _beaten(known, event)
     if isinstance(event, Transition):
         return _moved(known, event)
+    if isinstance(event, Notice):
+        return replace(known, deleted_at=event.occurred)
     is_late = known.state_at is not None and event.occurred < known.state_at
     return replace(known, **_identity(known, event, prefer_known=is_late))
 

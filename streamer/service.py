@@ -23,6 +23,7 @@ from streamer.health import SourceHealth
 from streamer.model import Observer
 from streamer.source.api import Api
 from streamer.source.live import LiveSource
+from streamer.source.states import States
 from streamer.source.sweep import Sweep
 from streamer.web.app import SinkStatus, SourceStatus, Status, create_app
 
@@ -99,9 +100,11 @@ class Service:
             state = await core.log.open_source(health.name, identity=connection.api_url, now=core.clock.now())
             live = LiveSource(connection, health, core.clock)
             sweep = Sweep(api, core.store, health, state, history=self._settings.since)
+            states = States(api, core.store, health, state, every=self._settings.resync)
             async with asyncio.TaskGroup() as nets:
                 nets.create_task(live.run(core.intake.put), name="live")
                 nets.create_task(sweep.run(core.intake.put), name="sweep")
+                nets.create_task(states.run(core.intake.put), name="states")
 
 
 def _app(core: Core) -> Any:

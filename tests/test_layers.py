@@ -11,7 +11,20 @@ ROOT = Path(__file__).parent.parent
 
 LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"schemas", "streamer"}),
-    frozenset({"audit", "model", "errors", "protocol", "counting", "runs", "timestamps", "instruments", "selection"}),
+    frozenset(
+        {
+            "audit",
+            "synthesis",
+            "model",
+            "errors",
+            "protocol",
+            "counting",
+            "runs",
+            "timestamps",
+            "instruments",
+            "selection",
+        }
+    ),
     frozenset({"backoff", "clock", "health", "intake", "log", "pipeline", "delivery"}),
     frozenset({"source", "store", "sinks", "web", "metrics"}),
     frozenset({"config", "toml_file", "prefect_settings", "connecting", "logs", "core", "service"}),

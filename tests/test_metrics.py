@@ -43,6 +43,7 @@ CATALOGUE = {
     "prefect_streamer_events_duplicate_total": ("counter", "source net"),
     "prefect_streamer_events_recovered_total": ("counter", "source net"),
     "prefect_streamer_events_quarantined_total": ("counter", "source reason"),
+    "prefect_streamer_audit_windows_total": ("counter", "source result"),
     "prefect_streamer_event_lag_seconds": ("histogram", "source"),
     "prefect_streamer_event_skew_seconds": ("histogram", "source"),
     "prefect_streamer_last_event_timestamp_seconds": ("gauge", "source kind"),

@@ -206,13 +206,22 @@ async def test_more_than_a_batch_goes_through_in_order_and_few_commits(rig: Rig)
 async def test_a_mark_moves_the_watermark_after_the_frames_before_it(rig: Rig) -> None:
     health = SourceHealth("default", rig.instruments)
     seen, first, last = Recorder(health=health), OCCURRED, OCCURRED + timedelta(hours=1)
-    items = [live(move()), Mark("default", first), live(move()), Mark("default", last)]
+    items: list[Frame | Mark] = [live(move()), Mark("default", first), live(move()), Mark("default", last)]
     await rig.bring(*items, health=health, observers=[seen])
     assert seen.watermarks == [None, first]
     assert (health.watermark, health.caught_up) == (last, False)
     assert rig.value("watermark_timestamp_seconds", source="default") == last.timestamp()
     state = await rig.log.open_source("default", identity="http://default/api", now=EPOCH)
     assert state.watermark == last
+
+
+async def test_a_mark_is_reached_when_what_went_ahead_of_it_is_committed(rig: Rig) -> None:
+    heads: list[int] = []
+    mark = Mark("default", reached=lambda: heads.append(rig.log.head))
+    await rig.bring(live(move()), mark, live(move()), live(move()), mark)
+    assert heads == [1, 3]
+    state = await rig.log.open_source("default", identity="http://default/api", now=EPOCH)
+    assert state.watermark is None
 
 
 @pytest.mark.parametrize("reconnected", [False, True])

@@ -2,7 +2,7 @@
 
 from rich.text import Text
 
-from schemas import Event, PullStep, StateType, Transition, Verdict
+from schemas import Event, Notice, PullStep, StateType, Transition, Verdict
 
 _COLOURS = {
     StateType.SCHEDULED: "yellow",
@@ -41,6 +41,8 @@ def _what(event: Event) -> Text:
             return moved.append(f"{event.after.name:<16}", style=_COLOURS[event.to_type])
         case Verdict():
             return Text(f"{'verdict':>16} → {event.ruling.status:<16}", style="bold red")
+        case Notice():
+            return Text(f"{'notice':>16} → {event.announcement.about:<16}", style="yellow")
         case PullStep():
             return Text(f"{'pull step':>16} → {event.step or '':<16}", style="red" if event.failed else "dim")
         case _:

@@ -7,14 +7,15 @@ from functools import partial
 from typing import Any, TypeVar
 from uuid import UUID
 
-from tenacity import AsyncRetrying, retry_if_exception_type
+import structlog
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
 
 from schemas.messages import FAR_FUTURE
 from streamer.audit import Window
 from streamer.backoff import backoff
-from streamer.errors import ConnectionLost
+from streamer.errors import SourceError
 from streamer.protocol import PAGE_SIZE, Position, query
-from streamer.source.api import Api, Page
+from streamer.source.api import Api
 from streamer.timestamps import from_micros
 
 T = TypeVar("T")
@@ -22,6 +23,8 @@ T = TypeVar("T")
 EventJson = dict[str, Any]
 
 _PATIENCE = backoff(first=1, longest=60)
+
+logger = structlog.get_logger(__name__)
 
 
 class Reader:
@@ -39,12 +42,9 @@ class Reader:
         """Yield what occurred between two times, both included, by pages; without `until` what is to come too."""
         position: Position | None = Position(since, until or self._api.clock.now() + FAR_FUTURE)
         while position:
-            page = await self._page(position)
-            yield page.events
-            while position.instant and page.events and page.token:
-                page = await self._api.events_page(page.token)
-                yield page.events
-            position = position.advanced(_times(page.events), full=len(page.events) >= PAGE_SIZE)
+            events = await _patiently(partial(self._at, position))
+            yield events
+            position = position.advanced(_times(events), full=len(events) >= PAGE_SIZE)
 
     async def known(self, ids: Collection[UUID]) -> set[UUID]:
         """Return which of these events the server has."""
@@ -55,8 +55,19 @@ class Reader:
             found += (await _patiently(partial(self._api.events, body))).events
         return {known for known in map(id_of, found) if known}
 
-    async def _page(self, position: Position) -> Page:
-        return await _patiently(partial(self._api.events, position.body()))
+    async def _at(self, position: Position) -> list[EventJson]:
+        """Return a page; of an instant all pages, to which the server's tokens lead, until one brings nothing new."""
+        page = await self._api.events(position.body())
+        events = list(page.events)
+        seen = {str(event.get("id")) for event in events}
+        while position.instant and page.token:
+            page = await self._api.events_page(page.token)
+            new = [event for event in page.events if str(event.get("id")) not in seen]
+            if not new:
+                break
+            events += new
+            seen |= {str(event.get("id")) for event in new}
+        return events
 
 
 def id_of(event: EventJson) -> UUID | None:
@@ -67,10 +78,16 @@ def id_of(event: EventJson) -> UUID | None:
 
 
 async def _patiently(ask: Callable[[], Awaitable[T]]) -> T:
-    async for attempt in AsyncRetrying(retry=retry_if_exception_type(ConnectionLost), wait=_PATIENCE):
+    """Ask until there is an answer: what the server accepted at the start, it may accept again."""
+    async for attempt in AsyncRetrying(retry=retry_if_exception_type(SourceError), wait=_PATIENCE, before_sleep=_say):
         with attempt:
             return await ask()
     raise AssertionError("retries have no end")
+
+
+def _say(state: RetryCallState) -> None:
+    if state.attempt_number == 1 and state.outcome:
+        logger.warning("cannot read from the server, trying on", error=str(state.outcome.exception()))
 
 
 def _times(events: Iterable[EventJson]) -> list[datetime]:

@@ -15,7 +15,7 @@ from schemas import Event, FlowRunEvent, Heartbeat, Transition
 from streamer import counting
 from streamer.model import Appended, Counter, Family, Net, Record, SourceState, Totals
 from streamer.runs import advance
-from streamer.store import ledger, run_rows, segments
+from streamer.store import holes, ledger, run_rows, segments
 from streamer.timestamps import to_micros
 
 
@@ -35,6 +35,7 @@ def append(connection: sqlite3.Connection, source_id: int, source: SourceState, 
     fresh = _admit(connection, source_id, batch.events, batch.net)
     records = _keep(connection, source_id, source, [each for each in fresh if not isinstance(each, Heartbeat)])
     _fold(connection, source, [each for each in fresh if isinstance(each, FlowRunEvent)])
+    holes.note(connection, source_id, [each for each in fresh if isinstance(each, Transition)])
     totals = Totals(_count(connection, source, fresh, batch.net), _name(connection, fresh))
     if batch.watermark:
         _move_watermark(connection, source_id, batch.watermark)

@@ -54,6 +54,16 @@ def absent(connection: sqlite3.Connection, missing: Collection[UUID]) -> None:
     _set_on_server(connection, b"".join(each.bytes for each in missing), present=False)
 
 
+def known(connection: sqlite3.Connection, wanted: Collection[UUID]) -> set[UUID]:
+    """Return which of these ids are in the ledger."""
+    joined = b"".join(each.bytes for each in wanted)
+    rows = connection.execute(
+        "SELECT id FROM ledger WHERE id IN (SELECT substr(?1, 16 * value + 1, 16) FROM json_each(?2))",
+        (joined, _numbers(joined)),
+    )
+    return {UUID(bytes=row[0]) for row in rows}
+
+
 _IN_WINDOW = f"FROM ledger WHERE source = ? AND class = {EVENT} AND on_server = 1 AND occurred BETWEEN ? AND ?"
 
 
@@ -61,8 +71,13 @@ def _set_on_server(connection: sqlite3.Connection, joined: bytes, *, present: bo
     connection.execute(
         "UPDATE ledger SET on_server = ?1 WHERE on_server != ?1"
         " AND id IN (SELECT substr(?2, 16 * value + 1, 16) FROM json_each(?3))",
-        (present, joined, orjson.dumps(list(range(len(joined) // 16))).decode()),
+        (present, joined, _numbers(joined)),
     )
+
+
+def _numbers(joined: bytes) -> str:
+    """Return the numbers of the ids in a blob of them, for `json_each`."""
+    return orjson.dumps(list(range(len(joined) // 16))).decode()
 
 
 def _class(name: str) -> int:

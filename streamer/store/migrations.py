@@ -106,6 +106,18 @@ STEPS: tuple[str, ...] = (
     );
     """,
     "CREATE INDEX ledger_in_time ON ledger (source, class, occurred) WHERE on_server = 1",
+    """
+    ALTER TABLE runs ADD COLUMN deleted_at INTEGER;
+    CREATE INDEX runs_unfinished ON runs (source) WHERE ended_at IS NULL AND deleted_at IS NULL;
+
+    -- What a transition of ours follows, but we did not have when it came.
+    CREATE TABLE holes (
+        follows BLOB PRIMARY KEY,
+        source INTEGER NOT NULL,
+        run BLOB NOT NULL,
+        occurred INTEGER NOT NULL
+    ) WITHOUT ROWID;
+    """,
 )
 
 

@@ -15,7 +15,7 @@ from streamer.timestamps import from_micros, to_micros
 
 _COLUMNS = (
     "runs.id, sources.name, runs.name, flow, deployment, work_pool, work_queue, task_run, tags, run_count, state_id,"
-    " state_type, state_name, state_message, state_at, seen_at, started_at, ended_at, beats"
+    " state_type, state_name, state_message, state_at, seen_at, started_at, ended_at, beats, deleted_at"
 )
 
 
@@ -34,9 +34,19 @@ def save(connection: sqlite3.Connection, runs: Iterable[RunState]) -> None:
     """Insert or replace these runs."""
     connection.executemany(
         "INSERT OR REPLACE INTO runs SELECT ?1, sources.id, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15,"
-        " ?16, ?17, ?18, ?19 FROM sources WHERE name = ?2",
+        " ?16, ?17, ?18, ?19, ?20 FROM sources WHERE name = ?2",
         map(_row, runs),
     )
+
+
+def unfinished(connection: sqlite3.Connection, source_id: int) -> dict[UUID, StateType]:
+    """Return the runs of a source whose shown state is not a terminal one, and that were not deleted."""
+    rows = connection.execute(
+        "SELECT id, state_type FROM runs"
+        " WHERE source = ? AND deleted_at IS NULL AND ended_at IS NULL AND state_id IS NOT NULL",
+        (source_id,),
+    )
+    return {UUID(bytes=run): StateType(state) for run, state in rows}
 
 
 def _row(run: RunState) -> tuple[object, ...]:
@@ -60,6 +70,7 @@ def _row(run: RunState) -> tuple[object, ...]:
         _micros(run.started_at),
         _micros(run.ended_at),
         array("q", [number for beat in run.beats for number in beat]).tobytes(),
+        _micros(run.deleted_at),
     )
 
 
@@ -84,6 +95,7 @@ def _run(row: tuple[Any, ...]) -> RunState:
         seen_at=_moment(row[15]),
         started_at=_moment(row[16]),
         ended_at=_moment(row[17]),
+        deleted_at=_moment(row[19]),
         beats=tuple(Beat(*pair) for pair in zip(numbers[::2], numbers[1::2], strict=True)),
     )
 

@@ -7,7 +7,7 @@ import asyncio
 import sqlite3
 import time
 from collections import Counter as Tally
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from datetime import datetime
@@ -18,7 +18,7 @@ from uuid import UUID
 import orjson
 import zstandard
 
-from schemas import Event, InvalidEvent
+from schemas import Event, InvalidEvent, StateType
 from streamer.errors import StoreError
 from streamer.model import (
     Appended,
@@ -32,7 +32,7 @@ from streamer.model import (
     SourceState,
     Totals,
 )
-from streamer.store import appending, ledger, quarantine, run_rows, segments
+from streamer.store import appending, holes, ledger, quarantine, run_rows, segments
 from streamer.store.appending import Batch
 from streamer.store.connection import connect, in_words, size_on_disk, transaction
 from streamer.store.lock import StoreLock
@@ -112,6 +112,20 @@ class SqliteStore:
         number, state = self._sources[source]
         batch = Batch(events, net, passed_over, watermark)
         return await self._write(lambda connection: appending.append(connection, number, state, batch))
+
+    async def known(self, ids: Collection[UUID]) -> set[UUID]:
+        """Return which of these ids are in the ledger."""
+        return await self._read(lambda connection: ledger.known(connection, ids))
+
+    async def unfinished(self, source: str) -> Mapping[UUID, StateType]:
+        """Return the runs of a source that have not ended, as far as we know, and were not deleted."""
+        number = self._sources[source][0]
+        return await self._read(lambda connection: run_rows.unfinished(connection, number))
+
+    async def take_holes(self, source: str, before: datetime, limit: int) -> set[UUID]:
+        """Return runs with a transition from before a time that follows one we do not have; each hole only once."""
+        number = self._sources[source][0]
+        return await self._write(lambda connection: holes.take(connection, number, to_micros(before), limit))
 
     async def after(self, seq: int, limit: int) -> Sequence[Record]:
         """Return at most `limit` records beyond `seq`, in order."""

@@ -27,7 +27,7 @@ def agree(service: RunningService, truth: Truth) -> None:
     events = truth.events()
     transitions = [event["id"] for event in events if is_transition(event)]
     assert sorted(service.ids()) == sorted(event["id"] for event in events), "an id is missing, or there twice"
-    assert service.counted("prefect_flow_run_transitions_total") == len(transitions)
+    service.wait_until(lambda: service.counted("prefect_flow_run_transitions_total") == len(transitions))
     assert truth.state_ids() <= set(service.ids()), "a state of the server is no record of ours"
 
 

@@ -24,7 +24,15 @@ from tests.frames import (
 )
 from tests.schemas.test_record import record
 
-FILES = ["record.json", "transition.json", "heartbeat.json", "pull_step.json", "other.json", "verdict.json"]
+FILES = [
+    "record.json",
+    "transition.json",
+    "heartbeat.json",
+    "pull_step.json",
+    "other.json",
+    "verdict.json",
+    "notice.json",
+]
 
 EACH = [transition(), heartbeat(), pull_step(), verdict(), event("prefect.flow-run.mine", flow_run())]
 

@@ -11,7 +11,7 @@ from uuid import UUID
 
 import orjson
 import pytest
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from streamer import health as healths
 from streamer.audit import MINUTE, SECOND
@@ -245,3 +245,21 @@ async def test_event_without_a_time_is_left_to_the_pipeline(bench: Bench) -> Non
     async with bench.sweeping() as swept:
         totals = await swept.log.store.totals()
         assert [counter.labels for counter in totals.counts] == [("schema",)]
+
+
+async def test_credentials_refused_in_the_middle_are_asked_again(bench: Bench) -> None:
+    bench.server.publish(at(0), live=False)
+    bench.server.rest_failures.append(Response(status_code=401))
+    async with bench.sweeping() as swept:
+        assert len(await swept.ids()) == 1
+
+
+async def test_endless_page_token_is_followed_no_further_than_it_brings_news(bench: Bench) -> None:
+    full = [at(0) for _ in range(50)]
+    endless = {"events": full, "total": 10**9, "next_page": "http://x/api/events/filter/next?page-token=again"}
+    answers = [Response(orjson.dumps(endless), media_type="application/json") for _ in range(4)]
+    bench.server.publish(*full, live=False)
+    bench.server.rest_failures += [JSONResponse({"events": [], "total": 50}), *answers]
+    async with bench.sweeping() as swept:
+        assert sorted(await swept.ids()) == ids(full)
+        assert len(bench.server.requests) < 12

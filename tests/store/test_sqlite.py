@@ -16,6 +16,7 @@ from streamer.model import Counter, Family, Frame, Net
 from streamer.store import appending
 from streamer.store.appending import Batch
 from streamer.store.connection import connect, in_words, transaction
+from streamer.store.migrations import STEPS
 from streamer.store.sqlite import SqliteStore
 from streamer.testing import an_event, check_store
 from streamer.testing.conformance import EPOCH, events
@@ -147,7 +148,7 @@ async def test_a_newer_schema_is_refused_and_the_lock_given_back(path: Path) -> 
         with pytest.raises(StoreError, match="schema version 99") as refusal:
             open_it(path)
         assert "newer version" in (refusal.value.hint or "")
-    rows(path, "PRAGMA user_version = 1")
+    rows(path, f"PRAGMA user_version = {len(STEPS)}")
     await SqliteStore.open(path).close()
 
 

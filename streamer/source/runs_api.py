@@ -1,0 +1,82 @@
+"""What the server's REST tells of runs, their states, and the names of what they belong to."""
+
+from collections.abc import AsyncIterator, Collection, Iterable
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import orjson
+
+from schemas import StateType
+from streamer.errors import ConnectionLost, RequestRefused
+from streamer.source.api import Api
+
+PAGE_SIZE = 200
+"""The most a Prefect server gives a request for runs."""
+
+UNFINISHED = [each.value for each in StateType if not each.is_terminal]
+
+Json = dict[str, Any]
+
+
+class RunsApi:
+    """Runs as the server has them; names of flows and deployments are asked for once."""
+
+    def __init__(self, api: Api) -> None:
+        self._api = api
+        self._names: dict[str, str] = {}
+
+    async def unfinished(self) -> AsyncIterator[Json]:
+        """Yield the runs that have not ended."""
+        async for run in self._runs({"state": {"type": {"any_": UNFINISHED}}}, sort="ID_DESC"):
+            yield run
+
+    async def ended_since(self, moment: datetime) -> AsyncIterator[Json]:
+        """Yield the runs that ended after a time."""
+        async for run in self._runs({"end_time": {"after_": moment.isoformat()}}, sort="END_TIME_DESC"):
+            yield run
+
+    async def with_ids(self, ids: Collection[UUID]) -> AsyncIterator[Json]:
+        """Yield those of these runs that there are; a deleted one is not."""
+        wanted = sorted(map(str, ids))
+        for start in range(0, len(wanted), PAGE_SIZE):
+            some = wanted[start : start + PAGE_SIZE]
+            async for run in self._runs({"id": {"any_": some}}, sort="ID_DESC"):
+                yield run
+
+    async def states(self, run: str) -> list[Json]:
+        """Return the states of a run: the authority on what happened to it."""
+        try:
+            found = orjson.loads(await self._api.request("GET", "/flow_run_states/", params={"flow_run_id": run}))
+        except RequestRefused:
+            return []
+        return _objects(found)
+
+    async def names(self, run: Json) -> dict[str, str]:
+        """Return the names of a run's flow and deployment by id."""
+        await self._learn("flows", run.get("flow_id"))
+        await self._learn("deployments", run.get("deployment_id"))
+        return self._names
+
+    async def _learn(self, kind: str, ident: str | None) -> None:
+        if ident and ident not in self._names:
+            body = {kind: {"id": {"any_": [ident]}}}
+            for found in _objects(orjson.loads(await self._api.request("POST", f"/{kind}/filter", json=body))):
+                self._names[found["id"]] = found["name"]
+
+    async def _runs(self, wanted: Json, *, sort: str) -> AsyncIterator[Json]:
+        offset = 0
+        while True:
+            body = {"flow_runs": wanted, "sort": sort, "limit": PAGE_SIZE, "offset": offset}
+            page = _objects(orjson.loads(await self._api.request("POST", "/flow_runs/filter", json=body)))
+            for run in page:
+                yield run
+            if len(page) < PAGE_SIZE:
+                return
+            offset += PAGE_SIZE
+
+
+def _objects(answer: Any) -> list[Json]:
+    if not isinstance(answer, Iterable) or not all(isinstance(each, dict) for each in answer):
+        raise ConnectionLost(f"the server answered with something that is no list: {str(answer)[:80]}")
+    return list(answer)

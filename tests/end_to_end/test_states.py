@@ -1,0 +1,103 @@
+"""The states net on a real Prefect server: what no event told, told by the server's own tables."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import httpx
+import orjson
+import pytest
+
+from schemas import Kind, Notice, Transition
+from streamer.clock import ServerClock, SystemClock
+from streamer.demo.server import PrefectServer
+from streamer.demo.truth import Truth
+from streamer.health import SourceHealth
+from streamer.instruments import Instruments
+from streamer.intake import Intake
+from streamer.log import Log
+from streamer.model import Record, SourceState
+from streamer.pipeline import Pipeline
+from streamer.source.api import Api
+from streamer.source.connection import Connection
+from streamer.source.states import States
+from streamer.store.sqlite import SqliteStore
+from streamer.testing import until
+
+pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(120)]
+
+LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
+
+
+@asynccontextmanager
+async def only_states(folder: Path, api_url: str) -> AsyncIterator[Log]:
+    """Run the states net, and no other, into a real store."""
+    instruments, intake = Instruments(), Intake()
+    health = SourceHealth("default", instruments)
+    health.present.set()
+    store = SqliteStore.open(folder / "streamer.db")
+    log = await Log.open(store)
+    await log.open_source("default", identity=api_url, now=LONG_AGO)
+    async with Api(Connection(api_url), ServerClock(SystemClock()), instruments) as api:
+        state = SourceState("default", api_url, epoch=LONG_AGO)
+        net = States(api, store, health, state, every=timedelta(seconds=0.2), settled=timedelta(0))
+        tasks = [net.run(intake.put), Pipeline(intake, log, instruments).run()]
+        running = [asyncio.create_task(task) for task in tasks]
+        try:
+            yield log
+        finally:
+            for task in running:
+                task.cancel()
+            await asyncio.wait(running)
+            await store.close()
+
+
+async def records(log: Log) -> list[Record]:
+    return list(await log.after(0, 10_000))
+
+
+async def test_states_that_no_event_announced_become_the_events_that_the_server_would_have_sent(
+    prefect: PrefectServer, truth: Truth, folder: Path
+) -> None:
+    code = "from streamer.demo import flows; flows.run_directly()"
+    assert await asyncio.to_thread(prefect.spawn_python("-c", code).wait) == 0
+    async with only_states(folder, prefect.api_url) as log:
+        ids = truth.state_ids()
+        await until(lambda: log.head >= len(ids))
+        made = {str(each.event.id): orjson.loads(each.event.raw) for each in await records(log)}
+    assert made.keys() >= ids
+    sent = {event["id"]: event for event in truth.events()}
+    for ident in ids & sent.keys():
+        assert _compared(made[ident]) == _compared(sent[ident])
+
+
+def _compared(event: dict[str, Any]) -> dict[str, Any]:
+    """Return what a synthesised event has in common with the real one: all but who received it, and when."""
+    kept = {key: event[key] for key in ("id", "event", "payload")}
+    labels = {key: event["resource"][key] for key in sorted(event["resource"]) if key != "prefect.state-timestamp"}
+    flow = next(each for each in event["related"] if each["prefect.resource.role"] == "flow")
+    return {**kept, "occurred": datetime.fromisoformat(event["occurred"]), "resource": labels, "flow": flow}
+
+
+async def test_scheduled_run_is_found_and_when_it_is_deleted_a_notice_says_so(
+    prefect: PrefectServer, folder: Path
+) -> None:
+    async with httpx.AsyncClient(base_url=prefect.api_url, trust_env=False) as http:
+        flow = (await http.post("/flows/", json={"name": "doomed-before-it-began"})).json()
+        body = {"flow_id": flow["id"], "name": "never-to-be", "state": {"type": "SCHEDULED"}}
+        run = (await http.post("/flow_runs/", json=body)).raise_for_status().json()
+        async with only_states(folder, prefect.api_url) as log:
+            await until(lambda: _has(log, Transition, run["id"]))
+            (await http.delete(f"/flow_runs/{run['id']}")).raise_for_status()
+            await until(lambda: _has(log, Notice, run["id"]))
+            assert UUID(run["id"]) not in await log.store.unfinished("default")
+            notices = [each for each in await records(log) if each.event.kind is Kind.NOTICE]
+            assert [notice.event.run_id for notice in notices] == [UUID(run["id"])]
+
+
+async def _has(log: Log, kind: type, run: str) -> bool:
+    return any(isinstance(each.event, kind) and str(each.event.run_id) == run for each in await records(log))
