@@ -81,11 +81,13 @@ class Service:
         logger.info("stopped", head=core.log.head)
 
     async def _work(self, core: Core) -> None:
-        health = core.health[self._settings.source] = SourceHealth(self._settings.source, core.instruments)
+        health = core.health[self._settings.source] = SourceHealth(
+            self._settings.source, core.instruments, clock=core.clock
+        )
         async with asyncio.TaskGroup() as tasks, core.delivering():
             ingesting = tasks.create_task(self._ingest(core, health), name="source")
             compacting = tasks.create_task(_compact(core), name="compact")
-            moving = tasks.create_task(core.pipeline(*self._observers).run(), name="pipeline")
+            moving = tasks.create_task(core.pipeline(health, *self._observers).run(), name="pipeline")
             await self._stopping.wait()
             for task in (ingesting, compacting):
                 task.cancel()
@@ -117,6 +119,7 @@ def status_of(core: Core) -> Status:
         SourceStatus(
             name=health.name,
             url=core.settings.api_url,
+            mode=health.mode,
             connected=health.connected,
             caught_up=health.caught_up,
             problem=health.problem,
@@ -124,13 +127,9 @@ def status_of(core: Core) -> Status:
         )
         for health in core.health.values()
     ]
-    missing = [f"source {each.name}: {_missing(each)}" for each in sources if not (each.connected and each.caught_up)]
+    missing = [f"source {each.name}: {each.missing}" for each in core.health.values() if each.missing]
     behind = [SinkStatus(each.name, each.acked, each.lag()) for each in core.deliveries]
     return Status(__version__, sources, behind, core.log.head, missing or ([] if sources else ["no source yet"]))
-
-
-def _missing(source: SourceStatus) -> str:
-    return "not caught up yet" if source.connected else source.problem or "not connected"
 
 
 async def _hello(api: Api, health: SourceHealth) -> None:

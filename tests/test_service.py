@@ -14,8 +14,10 @@ import pytest
 from structlog.testing import capture_logs
 
 from streamer import config
+from streamer import health as healths
 from streamer.errors import AuthenticationFailed, ConfigError, StoreError, StreamerError
 from streamer.service import Service, status_of
+from streamer.source import sweep
 from streamer.testing import FakePrefect, an_event, until
 
 PASSWORD = "admin:hunter2-unlikely"
@@ -278,3 +280,32 @@ async def test_secrets_are_neither_logged_nor_shown(server: FakePrefect, place: 
     assert {"started", "connected", "disconnected", "stopped"} <= {entry["event"] for entry in logs}
     for secret in (PASSWORD, "hunter2-unlikely", "t0ken-unlikely"):
         assert secret not in str([logs, shown])
+
+
+async def test_without_a_websocket_it_says_so_and_carries_on_by_rest_alone(
+    server: FakePrefect, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweep, "POLL_SECONDS", 0.1)
+    server.upgrade_status = 404
+    service = place.service()
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(service.run())
+        await service.started()
+        event = an_event()
+        server.publish(event)
+        await place.has(event)
+        await until(lambda: status_of(service.core).is_ready)
+        assert (await get(service, "/readyz")).json()["sources"][0]["mode"] == "rest"
+        service.stop()
+
+
+async def test_stream_that_is_silent_while_rest_shows_newer_events_is_opened_anew(
+    server: FakePrefect, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(healths, "SILENT_SECONDS", -5)
+    monkeypatch.setattr(healths, "AFTER_CONNECT", (0.0, 0.3))
+    async with place.running() as service:
+        server.publish(an_event(), live=False)
+        await until(lambda: server.connections == 2)
+        await until(lambda: counted(service, "prefect_streamer_source_disconnects_total") == 1)
+        assert 'code="stale"' in (await get(service, "/metrics")).text

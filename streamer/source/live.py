@@ -93,6 +93,7 @@ class LiveSource:
             self._health.open()
             logger.info("connected", source=self._health.name, url=self._connection.websocket_url)
             since, brought = self._clock.monotonic(), False
+            watching = asyncio.create_task(self._close_when_stale(websocket))
             try:
                 while True:
                     await put(Frame(self._health.name, Net.LIVE, await websocket.recv(decode=False)))
@@ -103,10 +104,21 @@ class LiveSource:
                 self._note_closed(closed)
                 if not brought and self._clock.monotonic() - since < HELD_SECONDS:
                     raise ConnectionLost(str(closed)) from closed
+            finally:
+                watching.cancel()
+
+    async def _close_when_stale(self, websocket: ClientConnection) -> None:
+        """Close a websocket that brings nothing while REST shows newer events: the next may be better."""
+        await self._health.stale.wait()
+        logger.warning(
+            "the event stream is silent while REST shows newer events: reconnecting", source=self._health.name
+        )
+        await websocket.close()
 
     def _note_closed(self, closed: ConnectionClosed) -> None:
         code = closed.rcvd.code if closed.rcvd else None
-        self._health.closed(code, f"the websocket closed: {closed}")
+        label = "stale" if self._health.stale.is_set() else str(code or 1006)
+        self._health.closed(label, f"the websocket closed: {closed}")
         logger.info("disconnected", source=self._health.name, code=code, reason=str(closed))
         if is_fatal_close(code):
             raise AuthenticationFailed(f"the server closed the event stream: {closed}", AUTH_HINT) from closed

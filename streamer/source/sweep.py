@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 import orjson
+import structlog
 
 from streamer import audit
 from streamer.audit import Finding, Track, Window, judge
@@ -20,6 +21,8 @@ from streamer.model import Frame, Mark, Net, Put, SourceState, Store
 from streamer.source.api import Api
 from streamer.source.reading import EventJson, Reader, id_of
 from streamer.timestamps import from_micros, to_micros
+
+logger = structlog.get_logger(__name__)
 
 POLL_SECONDS = 10.0
 """How often the newest events are read while there is no websocket."""
@@ -54,6 +57,7 @@ class Sweep:
         self._store = store
         self._health = health
         self._rereads: list[Reread] = []
+        self._alone = False
 
     async def run(self, put: Put) -> None:
         """Put what the websocket did not bring, and marks as the watermark moves."""
@@ -132,14 +136,21 @@ class Sweep:
         try:
             async with asyncio.timeout(min(waits)):
                 self._doubt(await self._health.doubts.get())
+                self._alone = False
         except TimeoutError:
             if not self._health.connected and not self._rereads:
+                self._say_that_we_are_alone()
                 self._doubt((0.0,))
 
     def _doubt(self, after: Iterable[float]) -> None:
         """Plan to read all that occurred since the first comparison has come, after so many seconds each."""
         now, since = self._api.clock.monotonic(), from_micros(self._tracks[0].position)
         self._rereads += [Reread(now + seconds, since) for seconds in after]
+
+    def _say_that_we_are_alone(self) -> None:
+        if not self._alone:
+            logger.warning("no websocket: going on with REST alone", source=self._health.name, every=POLL_SECONDS)
+        self._alone = True
 
     def _now(self) -> int:
         return to_micros(self._api.clock.now())

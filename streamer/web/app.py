@@ -26,10 +26,11 @@ _SECURITY = {
 
 @dataclass(frozen=True, slots=True)
 class SourceStatus:
-    """One source as `/readyz` and the page show it; `problem` says in words what is wrong."""
+    """One source as `/readyz` and the page show it; `mode` is `live`, or `rest` while there is no websocket."""
 
     name: str
     url: str
+    mode: str
     connected: bool
     caught_up: bool
     problem: str | None
@@ -76,7 +77,7 @@ def create_app(metrics: Metrics, status: Callable[[], Status], newest: Callable[
 
     async def ready(_: Request) -> Response:
         now = status()
-        body: dict[str, Any] = {"ready": now.is_ready, "mode": "live", **asdict(now)}
+        body: dict[str, Any] = {"ready": now.is_ready, **asdict(now)}
         return Response(orjson.dumps(body), status_code=200 if now.is_ready else 503, media_type="application/json")
 
     async def show_page(_: Request) -> Response:

@@ -28,7 +28,7 @@ from streamer.testing import FakePrefect, an_event, until
 from streamer.timestamps import to_micros
 
 NOW = datetime.now(UTC)
-NOON = NOW - timedelta(hours=6)
+NOON = NOW - timedelta(hours=5, minutes=30)
 LONG = 60 * MINUTE
 AT_ONCE = ((10 * SECOND, SECOND),)
 LATER = (5 * LONG, SECOND)

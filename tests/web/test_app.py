@@ -33,7 +33,7 @@ class Told:
 
 def a_source(*, connected: bool = True, problem: str | None = None) -> SourceStatus:
     watermark = datetime(2026, 11, 21, 12, tzinfo=UTC)
-    return SourceStatus("default", "http://host/api", connected, connected, problem, watermark)
+    return SourceStatus("default", "http://host/api", "live", connected, connected, problem, watermark)
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ async def test_it_is_ready_when_nothing_is_missing(http: httpx.AsyncClient) -> N
     assert answer.status_code == 200
     assert answer.headers["content-type"] == "application/json"
     body = answer.json()
-    assert (body["ready"], body["mode"], body["missing"], body["version"]) == (True, "live", [], "1.2.3")
+    assert (body["ready"], body["sources"][0]["mode"], body["missing"], body["version"]) == (True, "live", [], "1.2.3")
     assert body["sources"][0]["watermark"] == "2026-11-21T12:00:00+00:00"
     assert body["sinks"] == [{"name": "jsonl:runs.jsonl", "acked": 7, "behind": 3}]
 
