@@ -33,6 +33,7 @@ class SourceHealth:
     caught_up: bool = False
     problem: str | None = "not yet connected"
     ever_connected: bool = False
+    opens: int = 0
     watermark: datetime | None = None
     read_at: float | None = None
     stale: asyncio.Event = field(default_factory=asyncio.Event)
@@ -68,6 +69,7 @@ class SourceHealth:
         self.connected, self.ever_connected, self.problem, self._heard_at = True, True, None, self.clock.monotonic()
         self._refused = False
         self.stale.clear()
+        self.opens += 1
         self.instruments.connections.labels(self.name, Outcome.OK).inc()
         self._show(caught_up=False)
         self.doubts.put_nowait(AFTER_CONNECT)
@@ -102,7 +104,7 @@ class SourceHealth:
         if watermark:
             self.watermark = watermark
             self.instruments.watermark.labels(self.name).set(watermark.timestamp())
-        self._show(caught_up=self.caught_up or (complete and self.doubts.empty()))
+        self._show(caught_up=self.caught_up or complete)
 
         if complete:
             self.read_at = self.clock.monotonic()

@@ -57,7 +57,7 @@ def retry_after_seconds(value: str | None, *, cap: float = 300.0) -> float | Non
 class Burst:
     """Notice when so many messages come within a second that the server's queue of 256 may have overflowed."""
 
-    most: int = 128
+    most: int = 256
     _second: int = 0
     _number: int = 0
 

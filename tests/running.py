@@ -60,8 +60,9 @@ class RunningService:
             return False
 
     def ids(self) -> list[str]:
-        """Return the ids in the jsonl file, in order."""
-        return [orjson.loads(line)["id"] for line in self.file.read_bytes().splitlines()] if self.file.exists() else []
+        """Return the ids of Prefect's events in the jsonl file, in order; notices are ours."""
+        lines = self.file.read_bytes().splitlines() if self.file.exists() else []
+        return [record["id"] for record in map(orjson.loads, lines) if record["kind"] != "notice"]
 
     def counted(self, name: str) -> int:
         """Return a counter, summed over its labels, as a scraper sees it."""

@@ -151,6 +151,12 @@ def test_a_run_known_only_from_its_heartbeats_has_no_state() -> None:
     assert run.beats == (Beat(first, first + 1_000_000), Beat(first + 30_000_000, first + 30_000_000))
 
 
+def test_the_last_beats_are_kept_in_the_order_they_occurred() -> None:
+    seconds = [*range(0, 80, 2), *range(79, 0, -2)]
+    kept = [(each.occurred - to_micros(START)) // 1_000_000 for each in fold([beat(each) for each in seconds]).beats]
+    assert kept == list(range(80 - BEATS_KEPT, 80))
+
+
 @pytest.mark.parametrize("late", [1, 3])
 def test_what_an_event_does_not_tell_stays_known(late: int) -> None:
     told = about(2, name="loose-quetzal", relations=deployed("prod"), run_count=2)

@@ -76,6 +76,7 @@ def counted(service: Service, name: str = "prefect_flow_run_transitions_total") 
 
 
 def some_events(number: int) -> list[dict[str, Any]]:
+    """Return events of now; what occurred before the service's first start it holds to be history."""
     return [an_event() for _ in range(number)]
 
 
@@ -108,9 +109,8 @@ async def failure_of(service: Service) -> StreamerError:
 
 
 async def test_what_is_published_arrives_in_the_file_in_order_and_is_counted(server: FakePrefect, place: Place) -> None:
-    events = some_events(20)
     async with place.running() as service:
-        server.publish(*events)
+        server.publish(*(events := some_events(20)))
         await place.has(*events)
         assert place.ids() == ids_of(*events)
         await until(lambda: counted(service) == 20)
@@ -118,8 +118,8 @@ async def test_what_is_published_arrives_in_the_file_in_order_and_is_counted(ser
 
 
 async def test_what_was_missed_while_disconnected_is_swept_up(server: FakePrefect, place: Place) -> None:
-    before, missed, after = an_event(), an_event(), an_event()
     async with place.running() as service:
+        before, missed, after = some_events(3)
         server.publish(before)
         server.disconnect(1012)
         server.publish(missed, live=False)
@@ -132,14 +132,13 @@ async def test_what_was_missed_while_disconnected_is_swept_up(server: FakePrefec
 
 
 async def test_a_restart_goes_on_without_loss_or_repeat(server: FakePrefect, place: Place) -> None:
-    first, meanwhile, last = some_events(5), some_events(60), some_events(5)
     async with place.running():
-        server.publish(*first)
+        server.publish(*(first := some_events(5)))
         await place.has(*first)
-    server.publish(*meanwhile)
+    server.publish(*(meanwhile := some_events(60)))
     async with place.running() as service:
         await place.has(*first, *meanwhile)
-        server.publish(*last)
+        server.publish(*(last := some_events(5)))
         await place.has(*last)
         assert place.ids() == ids_of(*first, *meanwhile, *last)
         await until(lambda: counted(service) == 70)
@@ -173,9 +172,8 @@ async def test_what_is_no_event_is_kept_aside_and_counted(server: FakePrefect, p
 
 
 async def test_a_stop_drains_what_has_arrived(server: FakePrefect, place: Place) -> None:
-    events = some_events(2000)
     async with place.running() as service:
-        server.publish(*events)
+        server.publish(*(events := some_events(2000)))
         await until(lambda: service.core.log.head > 0)
     assert place.ids() == ids_of(*events)[: len(place.ids())]
     assert len(place.ids()) == service.core.log.head > 0

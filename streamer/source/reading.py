@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Iterable
 from contextlib import suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, TypeVar
 from uuid import UUID
@@ -22,6 +22,9 @@ T = TypeVar("T")
 
 EventJson = dict[str, Any]
 
+_A_SECOND = timedelta(seconds=1)
+"""The server's clock is known to the second."""
+
 _PATIENCE = backoff(first=1, longest=60)
 
 logger = structlog.get_logger(__name__)
@@ -39,12 +42,19 @@ class Reader:
         return (await _patiently(partial(self._api.events, body))).total
 
     async def pages(self, since: datetime, until: datetime | None = None) -> AsyncGenerator[list[EventJson], None]:
-        """Yield what occurred between two times, both included, by pages; without `until` what is to come too."""
-        position: Position | None = Position(since, until or self._api.clock.now() + FAR_FUTURE)
+        """Yield what occurred between two times, both included, by pages.
+
+        Without `until` what senders' clocks put into the future is yielded too; but it ends where the present was
+        when it began, for else it might never end under load.
+        """
+        started = self._api.clock.now()
+        position: Position | None = Position(since, until or started + FAR_FUTURE)
         while position:
             events = await _patiently(partial(self._at, position))
             yield events
-            position = position.advanced(_times(events), full=len(events) >= PAGE_SIZE)
+            times = _times(events)
+            over = until is None and bool(times) and max(times) > started + _A_SECOND
+            position = None if over else position.advanced(times, full=len(events) >= PAGE_SIZE)
 
     async def known(self, ids: Collection[UUID]) -> set[UUID]:
         """Return which of these events the server has."""

@@ -16,7 +16,7 @@ import structlog
 
 from streamer import audit
 from streamer.audit import Finding, Track, Window, judge
-from streamer.health import SourceHealth
+from streamer.health import AFTER_BURST, SourceHealth
 from streamer.model import Frame, Mark, Net, Put, SourceState, Store
 from streamer.source.api import Api
 from streamer.source.reading import EventJson, Reader, id_of
@@ -108,9 +108,10 @@ class Sweep:
         if not due:
             return
         self._rereads = [each for each in self._rereads if each.at > now]
+        opens = self._health.opens
         async for events in self._reader.pages(min(each.since for each in due)):
             await self._put_all(events, put)
-        await put(Mark(self._health.name, complete=True))
+        await put(Mark(self._health.name, complete=opens == self._health.opens))
 
     async def _put_all(self, events: Sequence[EventJson], put: Put) -> None:
         for event in events:
@@ -143,7 +144,9 @@ class Sweep:
                 self._doubt((0.0,))
 
     def _doubt(self, after: Iterable[float]) -> None:
-        """Plan to read all that occurred since the first comparison has come, after so many seconds each."""
+        """Plan to read all from where the first comparison stands, after so many seconds each."""
+        if after is AFTER_BURST and self._rereads:
+            return  # under a steady load every second is a burst
         now, since = self._api.clock.monotonic(), from_micros(self._tracks[0].position)
         self._rereads += [Reread(now + seconds, since) for seconds in after]
 

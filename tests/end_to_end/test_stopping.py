@@ -19,9 +19,10 @@ BATCH = 50
 
 
 class Load:
-    """Post batches of events to a real server, one after the other, until told to stop."""
+    """Post batches of events to a real server until told to stop, at most so many a second."""
 
-    def __init__(self, server: PrefectServer) -> None:
+    def __init__(self, server: PrefectServer, *, most: float = 1000) -> None:
+        self._pause = BATCH / most
         self.run = str(uuid4())
         self.posted: list[str] = []
         self._url = f"{server.api_url}/events"
@@ -38,7 +39,7 @@ class Load:
 
     def _work(self) -> None:
         with httpx.Client(trust_env=False) as http:
-            while not self._stop.is_set():
+            while not self._stop.wait(self._pause):
                 events = [an_event(run=self.run) for _ in range(BATCH)]
                 http.post(self._url, json=events).raise_for_status()
                 self.posted += [event["id"] for event in events]

@@ -142,6 +142,16 @@ async def test_a_name_is_the_newest_by_when_it_was_told(path: Path) -> None:
     await store.close()
 
 
+@pytest.mark.parametrize("together", [True, False])
+@pytest.mark.parametrize("order", ["ab", "ba"])
+async def test_of_two_names_told_at_one_instant_the_same_is_kept(path: Path, order: str, together: bool) -> None:
+    store, told = await opened(path), [named(name, after=1) for name in order]
+    for batch in [told] if together else [[each] for each in told]:
+        await store.append("default", batch, net=Net.LIVE)
+    assert (await store.totals()).names == {"f": "b"}
+    await store.close()
+
+
 async def test_what_was_passed_over_is_remembered_and_not_logged(path: Path) -> None:
     store, (wanted, unwanted) = await opened(path), events(2)
     appended = await store.append("default", [wanted], net=Net.LIVE, passed_over=[unwanted])
