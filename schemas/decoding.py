@@ -16,20 +16,26 @@ MAX_FRAME_BYTES = 4 * 1024 * 1024
 """Frames above this are refused unread; Prefect itself refuses events above 1.5 MB."""
 
 
-def decode(frame: bytes | str) -> Event:
+def decode(frame: bytes | str, *, max_bytes: int = MAX_FRAME_BYTES) -> Event:
     """Validate a websocket message or a bare event, and return it typed, its JSON in `raw`.
 
     Raises `InvalidEvent` with reason `json`, `schema`, `forged` or `oversize`, and a detail that names the field.
     """
     data = frame.encode(errors="surrogatepass") if isinstance(frame, str) else frame
-    if len(data) > MAX_FRAME_BYTES:
-        raise InvalidEvent(Reason.OVERSIZE, f"frame: {len(data)} bytes, more than {MAX_FRAME_BYTES}")
+    _refuse_oversize(data, max_bytes)
     data = data.strip(b" \t\r\n")
     compact = data.startswith(EVENT_MESSAGE_START) and data.endswith(b"}")
     try:
         return _validate(data[len(EVENT_MESSAGE_START) : -1] if compact else data)
     except InvalidEvent:
-        return _validate(_unwrap(data) or data)
+        inner = _unwrap(data) or data
+        _refuse_oversize(inner, max_bytes)
+        return _validate(inner)
+
+
+def _refuse_oversize(data: bytes, max_bytes: int) -> None:
+    if len(data) > max_bytes:
+        raise InvalidEvent(Reason.OVERSIZE, f"frame: {len(data)} bytes, more than {max_bytes}")
 
 
 def _kind(value: Any) -> str:

@@ -30,6 +30,7 @@ class ServerClock:
     def __init__(self, local: Clock) -> None:
         self._local = local
         self._start: datetime | None = None  # the server's time when our monotonic clock stood at 0
+        self._jump: datetime | None = None
 
     def observe(self, date_header: str | None) -> None:
         """Take note of an answer's `Date`; nonsense is passed over."""
@@ -40,9 +41,17 @@ class ServerClock:
         if date.tzinfo is None:
             return
         start = date - timedelta(seconds=self._local.monotonic())
-        # The header is cut to the second: of readings that agree to a second and a half, the latest is the nearest.
-        close = self._start is not None and abs(start - self._start) < _AGREES
-        self._start = max(start, self._start) if close and self._start else start
+        if self._start is None:
+            self._start = start
+        elif abs(start - self._start) < _AGREES:
+            # The header is cut to the second: of readings that agree, the latest is the nearest.
+            self._start = max(start, self._start)
+        elif self._jump is not None and abs(start - self._jump) < _AGREES:
+            self._start = start
+        else:
+            self._jump = start  # one answer's word is not enough to move the clock
+            return
+        self._jump = None
 
     def now(self) -> datetime:
         """Return the server's time; ours as long as it has not answered."""

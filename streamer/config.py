@@ -6,11 +6,13 @@ Strongest first: flags, `STREAMER_*`, `streamer.toml`, Prefect's own environment
 import os
 import re
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from datetime import timedelta
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
+import httpx
 from pydantic import (
     BaseModel,
     BeforeValidator,
@@ -38,18 +40,28 @@ _OTHER_FORM = {
     "auth_string_file": "auth_string",
 }
 
-_KUBERNETES = re.compile(r"STREAMER_(SERVICE_|PORT($|_))")
-"""What Kubernetes puts into the environment of its pods for a Service named `streamer`: no settings of ours."""
+_KUBERNETES = re.compile(r"STREAMER_(\w+_)?(SERVICE_(HOST|PORT)|PORT($|_\d))")
+"""What Kubernetes puts into its pods' environment for a Service named `streamer` or `streamer-x`: not ours."""
 
 
 def duration(value: Any) -> Any:
     """Read `90s`, `15m`, `24h`, `7d` or `2w`; leave anything else to pydantic."""
     if isinstance(value, str) and (match := re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhdw])", value.strip())):
-        return timedelta(**{_UNITS[match[2]]: float(match[1])})
+        with suppress(OverflowError):
+            return timedelta(**{_UNITS[match[2]]: float(match[1])})
     return value
 
 
-Duration = Annotated[timedelta, BeforeValidator(duration)]
+Duration = Annotated[timedelta, BeforeValidator(duration), Field(ge=timedelta(0), le=timedelta(days=3650))]
+
+
+def _require_url(value: str) -> None:
+    try:
+        url = httpx.URL(value)
+    except (httpx.InvalidURL, ValueError) as error:
+        raise ValueError(f"it is no address: {error}") from None
+    if not url.scheme or not url.host or not 0 < (url.port or 1) < 65536:
+        raise ValueError("it is no address such as http://host:port")
 
 
 class MetricsSettings(BaseModel):
@@ -111,7 +123,22 @@ class Settings(BaseSettings):
             raise ValueError("it is no http:// or https:// address")
         if "@" in value.split("/")[2]:
             raise ValueError("it holds credentials, which do not belong there: set auth_string")
+        _require_url(value)
         return value.rstrip("/")
+
+    @field_validator("proxy")
+    @classmethod
+    def _is_proxy(cls, value: str | None) -> str | None:
+        if value not in (None, "none"):
+            _require_url(value)
+        return value
+
+    @field_validator("api_key")
+    @classmethod
+    def _fits_a_header(cls, value: SecretStr | None) -> SecretStr | None:
+        if value and not value.get_secret_value().isascii():
+            raise ValueError("it holds characters that are not ASCII")
+        return value
 
     @field_validator("listen")
     @classmethod
@@ -135,7 +162,7 @@ class Settings(BaseSettings):
         if not self.store.startswith("sqlite:///"):
             kind = self.store.partition(":")[0]
             raise ConfigError(f"store {kind!r} is none we know", hint="use sqlite:///relative.db or sqlite:////abs")
-        return Path(self.store.removeprefix("sqlite:///").partition("?")[0]).expanduser().absolute()
+        return Path(self.store.removeprefix("sqlite:///").partition("?")[0]).expanduser().resolve()
 
     @classmethod
     def settings_customise_sources(

@@ -9,7 +9,7 @@ import structlog
 
 from streamer import sinks
 from streamer.clock import ServerClock, SystemClock
-from streamer.config import Settings
+from streamer.config import Settings, SinkSettings
 from streamer.delivery import Delivery
 from streamer.errors import ConfigError
 from streamer.health import SourceHealth
@@ -95,18 +95,22 @@ def _show_at_scrape(instruments: Instruments, log: Log, store: SqliteStore, deli
         instruments.sink_lag.labels(delivery.name).set_function(delivery.lag)
 
 
-def _deliveries(settings: Settings, log: Log, instruments: Instruments) -> list[Delivery]:
-    wanted = {name: (table.type, table.options, table.start) for name, table in settings.sinks.items()}
+def sinks_of(settings: Settings) -> dict[str, SinkSettings]:
+    """Return all sinks by name, whether they are tables or specs."""
+    wanted = dict(settings.sinks)
     for spec in settings.sink:
         kind, options = sinks.parse(spec)
-        start = options.pop("start", "head")
-        name = sinks.name_of(spec)
+        name, start = sinks.name_of(spec), options.pop("start", "head")
         if name in wanted:
             raise ConfigError(f"the sink {name} is given twice", hint="give each of them a name: [sinks.NAME]")
         if start not in ("head", "oldest"):
             raise ConfigError(f"sink {name}: start {start!r} is no place in the log", hint="start=head or start=oldest")
-        wanted[name] = (kind, options, start)
+        wanted[name] = SinkSettings(type=kind, start=start, **options)
+    return wanted
+
+
+def _deliveries(settings: Settings, log: Log, instruments: Instruments) -> list[Delivery]:
     return [
-        Delivery(name, sinks.build(kind, options), log, instruments, oldest=start == "oldest")
-        for name, (kind, options, start) in wanted.items()
+        Delivery(name, sinks.build(each.type, each.options), log, instruments, oldest=each.start == "oldest")
+        for name, each in sinks_of(settings).items()
     ]

@@ -12,13 +12,14 @@ import structlog
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
 
 from streamer.backoff import Backoff, backoff
-from streamer.errors import Reject, Retry
+from streamer.errors import Reject, Retry, SinkError
 from streamer.instruments import Instruments
 from streamer.log import Log
 from streamer.model import Cursor, Record, Sink
 
 BATCH = 500
 COMMIT_EVERY_SECONDS = 0.1
+CLOSE_SECONDS = 5.0
 
 Attempt = Callable[[], Awaitable[None]]
 
@@ -48,7 +49,9 @@ class Delivery:
         self._patience = patience
         self._committed = 0
         self._dirty = asyncio.Event()
-        self._idle = asyncio.Event()
+        self._acknowledged = asyncio.Event()
+        self._writing: asyncio.Future[None] | None = None
+        self._writing_seq = 0
 
     async def open(self) -> None:
         """Find where the sink stands; a new one stands at the head. Do this before anything is appended."""
@@ -62,10 +65,7 @@ class Delivery:
             tasks.create_task(self._commit_cursor())
             await self._retrying("open", self._sink.open)
             while True:
-                if self._log.head <= self.acked:
-                    self._idle.set()
-                    await self._log.wait(self.acked)
-                    self._idle.clear()
+                await self._log.wait(self.acked)
                 await self._deliver(await self._log.after(self.acked, BATCH))
 
     def lag(self) -> int:
@@ -74,15 +74,27 @@ class Delivery:
 
     async def drained(self) -> None:
         """Return when the sink has all there is."""
-        while self._log.head > self.acked or not self._idle.is_set():
-            await self._idle.wait()
-            await asyncio.sleep(0)
+        while self._log.head > self.acked:
+            self._acknowledged.clear()
+            await self._acknowledged.wait()
 
     async def close(self) -> None:
         """Keep how far the sink has come, and close it. Call it after `run` was cancelled."""
+        try:
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await self._see_the_last_write_through()
+                await self._sink.close()
+        except (TimeoutError, SinkError, OSError) as error:
+            logger.warning("a sink did not close", sink=self.name, error=f"{type(error).__name__}: {error}")
         await self._commit()
-        await self._sink.close()
         self._instruments.sink_up.labels(self.name).set(0)
+
+    async def _see_the_last_write_through(self) -> None:
+        """Acknowledge what was being written when `run` was cancelled, so that the next start does not repeat it."""
+        if self._writing:
+            await asyncio.wait([self._writing])
+            if self._writing.exception() is None:
+                self.acked = max(self.acked, self._writing_seq)
 
     async def _deliver(self, records: Sequence[Record]) -> None:
         if not records:
@@ -108,7 +120,9 @@ class Delivery:
     async def _timed_write(self, records: Sequence[Record]) -> None:
         start = time.perf_counter()
         try:
-            await self._sink.write(records)
+            self._writing, self._writing_seq = asyncio.ensure_future(self._sink.write(records)), records[-1].seq
+            await asyncio.shield(self._writing)
+            self._writing = None
         finally:
             self._instruments.sink_duration.labels(self.name).observe(time.perf_counter() - start)
 
@@ -158,6 +172,7 @@ class Delivery:
     def _acknowledge(self, seq: int) -> None:
         self.acked = seq
         self._dirty.set()
+        self._acknowledged.set()
 
     async def _commit_cursor(self) -> None:
         while True:

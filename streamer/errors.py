@@ -42,8 +42,8 @@ class RequestRefused(SourceError):  # noqa: N818
 class ConnectionLost(SourceError):  # noqa: N818
     """The server could not be reached, or went away; `after` is in seconds, if it asked for a wait."""
 
-    def __init__(self, message: str, *, after: float | None = None) -> None:
-        super().__init__(message)
+    def __init__(self, message: str, hint: str | None = None, *, after: float | None = None) -> None:
+        super().__init__(message, hint)
         self.after = after
 
 
@@ -58,8 +58,8 @@ class SinkError(StreamerError):
 class Retry(SinkError):  # noqa: N818
     """Not now: the same records again, `after` seconds from now if the destination said so."""
 
-    def __init__(self, message: str, *, after: float | None = None) -> None:
-        super().__init__(message)
+    def __init__(self, message: str, hint: str | None = None, *, after: float | None = None) -> None:
+        super().__init__(message, hint)
         self.after = after
 
 

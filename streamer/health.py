@@ -17,6 +17,8 @@ AFTER_BURST = (7.0, 20.0)
 """The server's queue for a subscriber holds 256; what does not fit is dropped."""
 
 READ_LATELY_SECONDS = 60.0
+"""The sweep has something to say more often than this, with or without a websocket."""
+
 SILENT_SECONDS = 15.0
 """An event this much younger than the last live message, which only the sweep brings, says that the stream is dead."""
 
@@ -51,18 +53,17 @@ class SourceHealth:
     @property
     def is_ready(self) -> bool:
         """Tell whether events arrive and none is known to be missing; by REST alone, that it was read a moment ago."""
-        if self.connected:
-            return self.caught_up
-        return (
-            self._refused and self.read_at is not None and self.clock.monotonic() - self.read_at < READ_LATELY_SECONDS
-        )
+        was_read = self.read_at is not None and self.clock.monotonic() - self.read_at < READ_LATELY_SECONDS
+        return was_read and (self.caught_up if self.connected else self._refused)
 
     @property
     def missing(self) -> str | None:
         """Return in words what keeps this source from being ready."""
         if self.is_ready:
             return None
-        return "not caught up yet" if self.connected else self.problem or "not connected"
+        if self.connected:
+            return "REST does not answer" if self.caught_up else "not caught up yet"
+        return self.problem or "not connected"
 
     def open(self) -> None:
         """Note that the websocket is open; what happened before it was is not yet known."""
@@ -76,7 +77,7 @@ class SourceHealth:
 
     def failed(self, outcome: Outcome, problem: str) -> None:
         """Note that an attempt to connect failed."""
-        self.problem, self._refused = problem, True
+        self.problem, self._refused = problem, outcome is not Outcome.AUTH
         self.instruments.connections.labels(self.name, outcome).inc()
 
     def closed(self, code: str, problem: str) -> None:
@@ -106,7 +107,7 @@ class SourceHealth:
             self.instruments.watermark.labels(self.name).set(watermark.timestamp())
         self._show(caught_up=self.caught_up or complete)
 
-        if complete:
+        if watermark or complete:
             self.read_at = self.clock.monotonic()
 
     def _age(self, event: Event) -> float:
@@ -114,6 +115,9 @@ class SourceHealth:
 
     def _show(self, *, caught_up: bool) -> None:
         self.caught_up = caught_up
-        (self.present.set if caught_up else self.present.clear)()
+        if caught_up:
+            self.present.set()
+        else:
+            self.present.clear()
         self.instruments.connected.labels(self.name).set(self.connected)
         self.instruments.caught_up.labels(self.name).set(caught_up)

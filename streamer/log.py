@@ -14,7 +14,8 @@ from schemas import Event, InvalidEvent
 from streamer.model import Appended, Frame, Net, Record, SourceState, Store, Totals
 
 NEWEST_KEPT = 2048
-"""How many records deliveries can have without a read from the store."""
+NEWEST_KEPT_BYTES = 32 * 1024 * 1024
+"""How much deliveries can have without a read from the store."""
 
 
 class Log:
@@ -25,13 +26,16 @@ class Log:
         self.head = head
         self._floor = head  # the newest records hold everything beyond this seq
         self._newest: deque[Record] = deque()
+        self._newest_bytes = 0
         self._moved = asyncio.Event()
         self._epochs: dict[str, datetime] = {}
 
     @classmethod
     async def open(cls, store: Store) -> "Log":
         """Return the log that is kept in this store."""
-        return cls(store, await store.head())
+        log = cls(store, await store.head())
+        log._epochs.update(await store.epochs())
+        return log
 
     async def open_source(self, name: str, *, identity: str, now: datetime) -> SourceState:
         """Return the source's state in the store, made now if it is new."""
@@ -93,5 +97,8 @@ class Log:
 
     def _remember(self, records: Sequence[Record]) -> None:
         self._newest.extend(records)
-        while len(self._newest) > NEWEST_KEPT:
-            self._floor = self._newest.popleft().seq
+        self._newest_bytes += sum(len(record.event.raw) for record in records)
+        while len(self._newest) > NEWEST_KEPT or self._newest_bytes > NEWEST_KEPT_BYTES:
+            oldest = self._newest.popleft()
+            self._floor = oldest.seq
+            self._newest_bytes -= len(oldest.event.raw)

@@ -208,8 +208,16 @@ class Store(Protocol):
         """Return the runs of a source that have not ended, as far as we know, and were not deleted."""
         ...
 
-    async def take_holes(self, source: str, before: datetime, limit: int) -> set[UUID]:
-        """Return runs with a transition from before a time that follows one we do not have; each hole only once."""
+    async def holes(self, source: str, before: datetime, limit: int) -> Mapping[UUID, UUID]:
+        """Return what transitions from before a time follow but we do not have, with the run it is missing from."""
+        ...
+
+    async def forget_holes(self, looked_into: Collection[UUID]) -> None:
+        """Forget these holes: they were looked into, and what could be found is committed."""
+        ...
+
+    async def epochs(self) -> Mapping[str, datetime]:
+        """Return the epoch of each source that was ever opened."""
         ...
 
     async def after(self, seq: int, limit: int) -> Sequence[Record]:

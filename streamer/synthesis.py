@@ -5,6 +5,7 @@ after all. The JSON is complete, as Prefect's server would send it, but for `rec
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from itertools import pairwise
 from typing import Any
 
@@ -14,7 +15,7 @@ Json = Mapping[str, Any]
 def events(run: Json, states: Sequence[Json], names: Mapping[str, str]) -> Iterator[dict[str, Any]]:
     """Yield a state-change event for each state, oldest first; `names` has those of flow and deployment by id."""
     related, attempt = list(_related(run, names)), 0
-    in_order = sorted(states, key=lambda state: (state["timestamp"], state["id"]))
+    in_order = sorted(states, key=lambda state: (datetime.fromisoformat(state["timestamp"]), state["id"]))
     for before, after in pairwise([None, *in_order]):
         assert after is not None
         attempt += after["type"] == "RUNNING"

@@ -343,8 +343,50 @@ async def test_drained_waits_for_the_last_record(rig: Rig) -> None:
     assert len(slow.taken) == 2
 
 
-async def test_an_empty_log_is_drained_once_the_sink_is_open(rig: Rig) -> None:
-    sink = MemorySink()
+async def test_drained_waits_for_what_the_delivery_has_not_noticed_yet(rig: Rig) -> None:
+    sink, deliveries = MemorySink(), list[Delivery]()
+
+    async def drain() -> list[int]:
+        await rig.log.wait(0)  # woken before the delivery, since it has waited for longer
+        await deliveries[0].drained()
+        return sink.seqs
+
+    draining = asyncio.create_task(drain())
+    await asyncio.sleep(0)
     async with rig.delivering(sink) as delivery:
+        deliveries.append(delivery)
         await delivery.drained()
-        assert sink.opened == 1
+        seqs = await rig.append(events(2))
+        assert await draining == seqs
+
+
+class BrokenSink(MemorySink):
+    async def open(self) -> None:
+        raise OSError("no such place")
+
+
+async def test_what_was_being_written_at_a_stop_is_acknowledged(rig: Rig) -> None:
+    sink = GatedSink()
+    async with rig.delivering(sink):
+        (seq,) = await rig.append(events(1))
+        await sink.begun.wait()
+        asyncio.get_running_loop().call_later(0.05, sink.may_end.set)
+    assert (await rig.store.cursor("a sink")).seq == seq
+
+
+class GatedSink(MemorySink):
+    """A sink whose write ends when it may."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.begun, self.may_end = asyncio.Event(), asyncio.Event()
+
+    async def write(self, records: Sequence[Record], /) -> None:
+        self.begun.set()
+        await self.may_end.wait()
+        await super().write(records)
+
+
+async def test_an_empty_log_is_drained_though_the_sink_cannot_be_opened(rig: Rig) -> None:
+    async with rig.delivering(BrokenSink()) as delivery:
+        await asyncio.wait_for(delivery.drained(), 1)

@@ -224,13 +224,12 @@ async def test_a_mark_is_reached_when_what_went_ahead_of_it_is_committed(rig: Ri
     assert state.watermark is None
 
 
-@pytest.mark.parametrize("reconnected", [False, True])
-async def test_a_complete_mark_says_that_nothing_is_missing_unless_we_reconnected(rig: Rig, reconnected: bool) -> None:
+@pytest.mark.parametrize("complete", [False, True])
+async def test_only_a_complete_mark_says_that_nothing_is_missing(rig: Rig, complete: bool) -> None:
     health = SourceHealth("default", rig.instruments)
-    if reconnected:
-        health.open()
-    await rig.bring(Mark("default", OCCURRED), Mark("default", OCCURRED, complete=True), health=health)
-    assert health.caught_up is not reconnected
+    health.open()
+    await rig.bring(Mark("default", OCCURRED), Mark("default", complete=complete), health=health)
+    assert health.caught_up is complete
 
 
 async def test_a_mark_of_a_source_without_health_moves_its_watermark(rig: Rig) -> None:

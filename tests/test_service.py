@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import orjson
 import pytest
+from starlette.responses import Response
 from structlog.testing import capture_logs
 
 from streamer import config
@@ -247,24 +248,25 @@ async def test_wrong_credentials_end_it_before_the_first_connection(server: Fake
 async def test_readiness_tells_when_the_server_is_gone_and_when_it_is_back(server: FakePrefect, place: Place) -> None:
     async with place.running() as service:
         assert (await get(service, "/readyz")).status_code == 200
-        server.upgrade_status = 503
+        server.upgrade_status, server.rest_failures = 503, [Response(status_code=503)] * 1000
         server.disconnect(1012)
         await until(lambda: not status_of(service.core).is_ready)
         answer = await get(service, "/readyz")
         assert answer.status_code == 503
         assert answer.json()["missing"][0].startswith("source default: ")
         assert (await get(service, "/livez")).status_code == 200
-        server.upgrade_status = None
+        server.upgrade_status, server.rest_failures = None, []
         await until(lambda: status_of(service.core).is_ready)
         assert (await get(service, "/readyz")).status_code == 200
 
 
 async def test_credentials_that_are_refused_later_do_not_end_it(server: FakePrefect, place: Place) -> None:
     async with place.running() as service:
-        server.upgrade_status = 403
+        server.auth_string = PASSWORD
         server.disconnect(1012)
-        await until(lambda: "403" in str(status_of(service.core).missing))
-        assert (await get(service, "/readyz")).status_code == 503
+        await until(lambda: "Invalid token" in str(status_of(service.core).missing))
+        answer = await get(service, "/readyz")
+        assert (answer.status_code, (await get(service, "/livez")).status_code) == (503, 200)
 
 
 async def test_secrets_are_neither_logged_nor_shown(server: FakePrefect, place: Place) -> None:

@@ -10,13 +10,16 @@ from streamer import config, logs, sinks
 from streamer.cli.options import ApiUrl, ConfigFile, Sinks, StoreUrl
 from streamer.clock import ServerClock, SystemClock
 from streamer.connecting import connection_of
-from streamer.errors import AuthenticationFailed, StreamerError
+from streamer.core import sinks_of
+from streamer.errors import AuthenticationFailed, ConfigError, RequestRefused, SinkError, StreamerError
 from streamer.health import SourceHealth
 from streamer.instruments import Instruments
 from streamer.source.api import Api
 from streamer.source.live import LiveSource
 from streamer.store.lock import service_address
 from streamer.store.sqlite import SqliteStore
+
+SINK_SECONDS = 15
 
 
 def check(
@@ -52,6 +55,10 @@ async def _check(settings: config.Settings) -> int:
             console.print(str(error), markup=False)
             if error.hint:
                 console.print(f"  → {error.hint}", markup=False)
+        if any(isinstance(each, RequestRefused) for each in failures):
+            break  # the event stream would say the same, less clearly
+    if any(isinstance(each, ConfigError) for each in failures):
+        return 2
     if any(isinstance(each, AuthenticationFailed) for each in failures):
         return 3
     return 1 if failures else 0
@@ -71,13 +78,16 @@ async def _store(settings: config.Settings) -> str:
 
 
 async def _sinks(settings: config.Settings) -> str:
-    for table in settings.sinks.values():
-        sinks.build(table.type, table.options)
-    for spec in settings.sink:
-        kind, options = sinks.parse(spec)
-        options.pop("start", None)
-        sinks.build(kind, options)
-    return f"{len(settings.sinks) + len(settings.sink)} configured"
+    wanted = sinks_of(settings)
+    for name, each in wanted.items():
+        sink = sinks.build(each.type, each.options)
+        try:
+            async with asyncio.timeout(SINK_SECONDS):
+                await sink.open()
+                await sink.close()
+        except (TimeoutError, OSError, SinkError) as error:
+            raise SinkError(f"{name}: {type(error).__name__}: {error}", "see what its destination says") from error
+    return f"{len(wanted)} opened" if wanted else "none configured"
 
 
 async def _rest(settings: config.Settings) -> str:

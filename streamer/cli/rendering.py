@@ -1,5 +1,8 @@
 """A record as a line of colour."""
 
+from contextlib import suppress
+from datetime import datetime
+
 from rich.text import Text
 
 from schemas import Event, Notice, PullStep, StateType, Transition, Verdict
@@ -20,9 +23,7 @@ _LONGEST_MESSAGE = 100
 
 def line(event: Event) -> Text:
     """Return time, state, flow and run, and the message if the state has one."""
-    text = Text(
-        event.occurred.astimezone().strftime("%H:%M:%S.%f")[:-3], style="dim", no_wrap=True, overflow="ellipsis"
-    )
+    text = Text(_time(event.occurred), style="dim", no_wrap=True, overflow="ellipsis")
     text.append("  ")
     text.append_text(_what(event))
     flow = event.flow.name if event.flow else None
@@ -31,6 +32,12 @@ def line(event: Event) -> Text:
         message = " ".join(event.after.message.split())[:_LONGEST_MESSAGE]
         text.append(f"  {message}", style="dim")
     return text
+
+
+def _time(moment: datetime) -> str:
+    with suppress(OverflowError):  # a time at the edge of the calendar has no local one
+        moment = moment.astimezone()
+    return moment.strftime("%H:%M:%S.%f")[:-3]
 
 
 def _what(event: Event) -> Text:

@@ -6,7 +6,7 @@ import sys
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Annotated, Any
@@ -18,7 +18,8 @@ from rich.progress import Progress
 from streamer import config, logs
 from streamer.cli.options import ConfigFile, Sinks, StoreUrl
 from streamer.core import open_core
-from streamer.errors import ConfigError
+from streamer.delivery import Delivery
+from streamer.errors import ConfigError, SinkError
 from streamer.model import Appended, Family, Frame, Net
 
 SOURCE = "replay"
@@ -39,6 +40,8 @@ def replay(
     logs.configure(settings.log_format, settings.log_level)
     summary = asyncio.run(_replay(settings, files))
     Console(stderr=True, highlight=False).print(summary.text())
+    if behind := [sink.name for sink in summary.sinks if sink.lag()]:
+        raise SinkError(f"not all was delivered to {', '.join(behind)}", "mend it, and run the same again: it goes on")
 
 
 @dataclass(slots=True)
@@ -50,6 +53,7 @@ class Summary:
     beats: int = 0
     duplicates: int = 0
     refused: int = 0
+    sinks: list[Delivery] = field(default_factory=list)
 
     def committed(self, _source: str, _net: Net, appended: Appended) -> None:
         """Add what was new."""
@@ -81,6 +85,7 @@ async def _replay(settings: config.Settings, files: list[Path]) -> Summary:
                                 await core.intake.put(Frame(SOURCE, Net.FILE, line))
                             progress.update(bar, completed=source.read)
             core.intake.close()
+        summary.sinks = core.deliveries
     return summary
 
 

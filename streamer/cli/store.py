@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from streamer import config
@@ -19,7 +20,7 @@ def info(store: StoreUrl = None, config_file: ConfigFile = None) -> None:
     """Show what the store holds; works while the service runs."""
     table = Table(show_header=False, box=None)
     for name, value in maintenance.info(_path(config_file, store)).items():
-        table.add_row(name, value)
+        table.add_row(escape(name), escape(value))
     Console(highlight=False).print(table)
 
 

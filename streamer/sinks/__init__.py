@@ -15,6 +15,8 @@ from streamer.errors import ConfigError
 from streamer.model import Sink
 
 _SECRET_WORDS = ("password", "secret", "token", "key")
+_BEHAVIOUR = frozenset({"format", "gzip", "rotate", "start"})
+"""Options that say how a place is written to, not which."""
 
 
 class SinkType(Protocol):
@@ -57,16 +59,16 @@ def parse(spec: str) -> tuple[str, dict[str, Any]]:
 
 
 def name_of(spec: str) -> str:
-    """Return the spec without its credentials: the name by which its cursor is found again."""
+    """Return the spec without credentials and without behaviour: the name by which its cursor is found again."""
     place, _, query = spec.partition("?")
     netloc = urlsplit(place).netloc
     place = place.replace(netloc, netloc.rpartition("@")[2], 1)
-    kept = "&".join(each for each in query.split("&") if not _is_secret(each.partition("=")[0]))
+    kept = "&".join(each for each in query.split("&") if _is_place(each.partition("=")[0]))
     return f"{place}?{kept}" if kept else place
 
 
-def _is_secret(option: str) -> bool:
-    return any(word in option.lower() for word in _SECRET_WORDS)
+def _is_place(option: str) -> bool:
+    return option not in _BEHAVIOUR and not any(word in option.lower() for word in _SECRET_WORDS)
 
 
 def load(kind: str) -> SinkType:

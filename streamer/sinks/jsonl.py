@@ -1,8 +1,6 @@
 """`jsonl:///path/file.jsonl` — each record as a line of JSON, on the disk before it is acknowledged."""
 
-import asyncio
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, unquote
@@ -13,6 +11,7 @@ from streamer.errors import ConfigError
 from streamer.model import Record
 from streamer.sinks.formats import Format, encode
 from streamer.sinks.lines_file import LinesFile
+from streamer.sinks.worker import Worker
 
 
 class JsonlSink:
@@ -31,7 +30,7 @@ class JsonlSink:
     def __init__(self, options: Options) -> None:
         self._file = LinesFile(options.path.expanduser(), rotate=options.rotate, gzip=options.gzip)
         self._format = options.format
-        self._thread = ThreadPoolExecutor(1, "jsonl")
+        self._worker = Worker("jsonl")
 
     @staticmethod
     def options_from(url: SplitResult) -> Mapping[str, Any]:
@@ -42,17 +41,14 @@ class JsonlSink:
 
     async def open(self) -> None:
         """Open the file, made if need be; a line torn by a crash is cut off."""
-        await self._do(self._file.open)
+        await self._worker.do(self._file.open)
 
     async def write(self, records: Sequence[Record], /) -> None:
         """Append the lines and sync them to the disk; after an error nothing of them is left."""
         lines = b"".join(encode(record, self._format) + b"\n" for record in records)
-        await self._do(lambda: self._file.append(lines, records[-1].seq))
+        await self._worker.do(lambda: self._file.append(lines, records[-1].seq))
 
     async def close(self) -> None:
         """Close the file."""
-        await self._do(self._file.close)
-        self._thread.shutdown()
-
-    async def _do(self, work: Any) -> None:
-        await asyncio.get_running_loop().run_in_executor(self._thread, work)
+        await self._worker.do(self._file.close)
+        self._worker.stop()

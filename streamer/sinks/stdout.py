@@ -1,6 +1,5 @@
 """`stdout:` — each record as a line of JSON on standard output."""
 
-import asyncio
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,6 +9,7 @@ from pydantic import BaseModel, ConfigDict
 
 from streamer.model import Record
 from streamer.sinks.formats import Format, encode
+from streamer.sinks.worker import Worker
 
 
 class StdoutSink:
@@ -24,6 +24,7 @@ class StdoutSink:
 
     def __init__(self, options: Options) -> None:
         self._format = options.format
+        self._worker = Worker("stdout")
 
     @staticmethod
     def options_from(url: SplitResult) -> Mapping[str, Any]:
@@ -34,12 +35,13 @@ class StdoutSink:
         """Do nothing: standard output is open."""
 
     async def write(self, records: Sequence[Record], /) -> None:
-        """Print, in a thread: a pipe may be slow."""
+        """Print, in a thread: a pipe may be slow, or stuck."""
         lines = b"".join(encode(record, self._format) + b"\n" for record in records)
-        await asyncio.to_thread(_print, lines)
+        await self._worker.do(lambda: _print(lines))
 
     async def close(self) -> None:
-        """Do nothing: standard output is not ours to close."""
+        """Let go of the thread; standard output is not ours to close."""
+        self._worker.stop()
 
 
 def _print(lines: bytes) -> None:

@@ -14,12 +14,14 @@ from pydantic import BaseModel, ValidationError
 
 from schemas.messages import FAR_FUTURE, flow_run_filter
 from streamer.clock import ServerClock
-from streamer.errors import AuthenticationFailed, ConnectionLost, RequestRefused
+from streamer.errors import AuthenticationFailed, ConfigError, ConnectionLost, RequestRefused
 from streamer.instruments import Instruments
 from streamer.protocol import is_fatal_status, is_retryable_status, retry_after_seconds
 from streamer.source.connection import Connection
 
 TIMEOUT = httpx.Timeout(30, connect=10)
+
+UNREACHED_HINT = "is the server running, and is api_url right, https or http included? It usually ends in /api"
 
 AUTH_HINT = "check PREFECT_API_KEY (Cloud) or PREFECT_API_AUTH_STRING (self-hosted), then run `streamer check`"
 
@@ -52,8 +54,8 @@ class Authorisation(httpx.Auth):
         response = yield request
         if response.status_code == 403 and b"CSRF" in response.content:
             answer = yield self._token_request()
-            if answer.status_code == 200:
-                self._csrf["Prefect-Csrf-Token"] = answer.json()["token"]
+            if answer.status_code == 200 and (token := _token_in(answer)):
+                self._csrf["Prefect-Csrf-Token"] = token
                 request.headers.update(self._csrf)
                 yield request
 
@@ -70,6 +72,7 @@ class Api:
         self.connection = connection
         self.clock = clock
         self._instruments = instruments
+        self._answered = False
         self._client = httpx.AsyncClient(
             auth=Authorisation(connection),
             verify=connection.tls or True,
@@ -114,12 +117,29 @@ class Api:
             response = await self._client.request(method, self.connection.api_url + endpoint, **content)
             code = str(response.status_code)
         except httpx.HTTPError as error:
-            raise ConnectionLost(f"{self.connection.api_url}: {error or type(error).__name__}") from error
+            raise ConnectionLost(
+                f"{self.connection.api_url}: {error or type(error).__name__}", UNREACHED_HINT
+            ) from error
+        except (httpx.InvalidURL, ValueError, OverflowError) as error:
+            raise RequestRefused(f"{self.connection.api_url} cannot be asked: {error}", "is api_url right?") from error
+        except ConfigError as error:  # a secret's file, such as one that is being replaced
+            if self._answered:
+                raise ConnectionLost(str(error), error.hint) from error
+            raise
         finally:
             self._instruments.api_requests.labels(endpoint, code).inc()
             self._instruments.api_duration.labels(endpoint).observe(time.perf_counter() - start)
+        body = _body(response)
+        self._answered = True
         self.clock.observe(response.headers.get("date"))
-        return _body(response)
+        return body
+
+
+def _token_in(answer: httpx.Response) -> str | None:
+    try:
+        return str(answer.json()["token"])
+    except (ValueError, KeyError, TypeError):
+        return None
 
 
 def _body(response: httpx.Response) -> bytes:

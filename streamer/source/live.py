@@ -14,17 +14,17 @@ import orjson
 import structlog
 from tenacity import AsyncRetrying, retry_if_exception_type
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
+from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 from websockets.typing import Subprotocol
 
 from schemas.messages import auth_message, filter_message
 from streamer.backoff import backoff
 from streamer.clock import ServerClock
-from streamer.errors import AuthenticationFailed, ConnectionLost
+from streamer.errors import AuthenticationFailed, ConfigError, ConnectionLost
 from streamer.health import SourceHealth
 from streamer.model import Frame, Net, Put
 from streamer.protocol import Burst, Outcome, is_fatal_close, is_fatal_status
-from streamer.source.api import AUTH_HINT
+from streamer.source.api import AUTH_HINT, UNREACHED_HINT
 from streamer.source.connection import Connection
 
 MAX_MESSAGE_BYTES = 16 * 1024 * 1024
@@ -131,8 +131,12 @@ class LiveSource:
                 websocket = await self._connect()
                 stack.push_async_callback(websocket.close)
                 await self._subscribe(websocket)
-            except (AuthenticationFailed, OSError, InvalidHandshake, ConnectionClosed, ValueError) as error:
+            except (AuthenticationFailed, OSError, WebSocketException, ValueError, OverflowError) as error:
                 raise self._translated(error) from error
+            except ConfigError as error:  # a secret's file, such as one that is being replaced
+                if not self._health.ever_connected:
+                    raise
+                raise ConnectionLost(str(error), error.hint) from error
             yield websocket
 
     async def _connect(self) -> ClientConnection:
@@ -165,7 +169,7 @@ class LiveSource:
         self._health.failed(outcome, problem)
         if outcome is Outcome.AUTH:
             return AuthenticationFailed(f"the server refused our credentials: {error}", AUTH_HINT)
-        return ConnectionLost(f"{self._connection.websocket_url}: {error}")
+        return ConnectionLost(f"{self._connection.websocket_url}: {error}", UNREACHED_HINT)
 
 
 def _outcome(error: Exception) -> Outcome:

@@ -1,6 +1,6 @@
 """The states net: what happened to runs according to the server's tables, where no event told.
 
-At start, every few minutes, and a while after each connect, the runs that have not ended or ended lately are compared
+When the sweep has caught up, and then every few minutes, the runs that have not ended or ended lately are compared
 with ours. A state that no net has brought is announced by an event of our making, under the state's own id. A run that
 is gone was deleted, which Prefect announces to nobody.
 """
@@ -22,10 +22,14 @@ from streamer.health import SourceHealth
 from streamer.model import Frame, Net, Put, SourceState, Store
 from streamer.source.api import Api
 from streamer.source.runs_api import Json, RunsApi
+from streamer.source.settling import settle
 
 EVERY = timedelta(minutes=5)
 SETTLED = timedelta(seconds=60)
 """A state younger than this may still be announced by its own event."""
+
+START_OVERLAP = timedelta(hours=1)
+"""How long before the watermark a start looks for runs that ended: nobody knows when the process before us compared."""
 
 RETRY_SECONDS = 10.0
 REPAIRED_AT_ONCE = 500
@@ -54,7 +58,7 @@ class States:
         self._runs = RunsApi(api)
         self._store = store
         self._health = health
-        self._ended_since = state.watermark or state.epoch
+        self._ended_since = state.watermark - START_OVERLAP if state.watermark else state.epoch
         self._every = every
         self._settled = settled
 
@@ -81,9 +85,12 @@ class States:
         gone = ours.keys() - theirs.keys()
         found = {UUID(run["id"]): run async for run in self._runs.with_ids(gone)}
         theirs.update(found)
+        holes = await self._store.holes(self._health.name, self._clock.now() - self._settled, REPAIRED_AT_ONCE)
         await self._repair(await self._unannounced(theirs.values()), put)
-        await self._repair(await self._with_holes(), put)
+        await self._repair([run async for run in self._runs.with_ids(set(holes.values()))], put)
         await self._announce_deleted(gone - found.keys(), ours, put)
+        await settle(self._health.name, put)
+        await self._store.forget_holes(holes.keys())
         self._ended_since = started
 
     async def _unannounced(self, runs: Iterable[Json]) -> list[Json]:
@@ -92,14 +99,15 @@ class States:
         known = await self._store.known({UUID(run["state"]["id"]) for run in settled})
         return [run for run in settled if UUID(run["state"]["id"]) not in known]
 
-    async def _with_holes(self) -> list[Json]:
-        runs = await self._store.take_holes(self._health.name, self._clock.now() - self._settled, REPAIRED_AT_ONCE)
-        return [run async for run in self._runs.with_ids(runs)]
-
     async def _repair(self, runs: list[Json], put: Put) -> None:
         for run in runs:
-            async for event in self._missing(run):
-                await put(Frame(self._health.name, Net.STATES, orjson.dumps(event)))
+            try:
+                async for event in self._missing(run):
+                    await put(Frame(self._health.name, Net.STATES, orjson.dumps(event)))
+            except (KeyError, TypeError, ValueError) as error:
+                logger.warning(
+                    "cannot read a run's states", run=run.get("id"), error=f"{type(error).__name__}: {error}"
+                )
 
     async def _missing(self, run: Json) -> AsyncIterator[dict[str, Any]]:
         states = [run["state"]] if _is_newly_scheduled(run) else await self._runs.states(run["id"])
@@ -110,7 +118,8 @@ class States:
 
     async def _announce_deleted(self, runs: set[UUID], ours: Mapping[UUID, StateType], put: Put) -> None:
         begun = {run for run, state in ours.items() if state is not StateType.SCHEDULED}  # schedules go all the time
-        if len(begun) >= MANY and len(begun & runs) > len(begun) / 2:
+        most = len(begun) >= MANY and len(begun & runs) > len(begun) / 2
+        if most or (len(ours) >= MANY and runs == ours.keys()):
             logger.error("most runs are gone from the server: was its database reset?", gone=len(runs), of=len(ours))
             return
         for run in runs:

@@ -20,6 +20,7 @@ from streamer.health import AFTER_BURST, SourceHealth
 from streamer.model import Frame, Mark, Net, Put, SourceState, Store
 from streamer.source.api import Api
 from streamer.source.reading import EventJson, Reader, id_of
+from streamer.source.settling import settle
 from streamer.timestamps import from_micros, to_micros
 
 logger = structlog.get_logger(__name__)
@@ -83,7 +84,7 @@ class Sweep:
 
     async def _compare(self, window: Window, put: Put) -> Finding:
         theirs = await self._reader.count(window)
-        await self._settle(put)  # whatever was received before the answer counts as ours
+        await settle(self._health.name, put)  # whatever was received before the answer counts as ours
         ours = await self._store.count(self._health.name, window.start, window.last)
         finding = judge(window, theirs=theirs, ours=ours)
         result = "equal" if finding is Finding.EQUAL else "differs"
@@ -97,7 +98,7 @@ class Sweep:
         async for events in self._reader.pages(from_micros(window.start), from_micros(window.last)):
             await self._put_all(events, put)
             shown.update(map(id_of, events))
-        await self._settle(put)
+        await settle(self._health.name, put)
         held = await self._store.ids(self._health.name, window.start, window.last) - shown
         if held:
             await self._store.absent(held - await self._reader.known(held))
@@ -121,12 +122,6 @@ class Sweep:
         if track is self._tracks[0]:
             await put(Mark(self._health.name, from_micros(track.position)))
 
-    async def _settle(self, put: Put) -> None:
-        """Return when all that was put so far, by any net, is committed."""
-        reached = asyncio.Event()
-        await put(Mark(self._health.name, reached=reached.set))
-        await reached.wait()
-
     async def _next_occasion(self) -> None:
         """Wait for the next window, reread or poll to fall due, or for a doubt."""
         now = self._api.clock.monotonic()
@@ -147,7 +142,7 @@ class Sweep:
         """Plan to read all from where the first comparison stands, after so many seconds each."""
         if after is AFTER_BURST and self._rereads:
             return  # under a steady load every second is a burst
-        now, since = self._api.clock.monotonic(), from_micros(self._tracks[0].position)
+        now, since = self._api.clock.monotonic(), from_micros(min(self._tracks[0].position, self._now() - audit.MINUTE))
         self._rereads += [Reread(now + seconds, since) for seconds in after]
 
     def _say_that_we_are_alone(self) -> None:

@@ -23,14 +23,20 @@ def note(connection: sqlite3.Connection, source_id: int, transitions: Iterable[T
         )
 
 
-def take(connection: sqlite3.Connection, source_id: int, before: int, limit: int) -> set[UUID]:
-    """Return the runs with holes older than a time, and forget these holes: each is looked into once."""
+def older_than(connection: sqlite3.Connection, source_id: int, before: int, limit: int) -> dict[UUID, UUID]:
+    """Return what is missing since before a time, with the run it is missing from."""
     rows = connection.execute(
-        "DELETE FROM holes WHERE follows IN (SELECT follows FROM holes WHERE source = ? AND occurred < ? LIMIT ?)"
-        " RETURNING run, follows IN (SELECT id FROM ledger)",
+        "SELECT follows, run FROM holes WHERE source = ? AND occurred < ? AND follows NOT IN (SELECT id FROM ledger)"
+        " LIMIT ?",
         (source_id, before, limit),
-    ).fetchall()
-    return {UUID(bytes=run) for run, filled in rows if not filled}
+    )
+    return {UUID(bytes=follows): UUID(bytes=run) for follows, run in rows}
+
+
+def forget(connection: sqlite3.Connection, looked_into: Iterable[UUID]) -> None:
+    """Forget these holes, filled or not, and all that were filled by themselves."""
+    connection.executemany("DELETE FROM holes WHERE follows = ?", [(each.bytes,) for each in looked_into])
+    connection.execute("DELETE FROM holes WHERE follows IN (SELECT id FROM ledger)")
 
 
 def _is_from_the_scheduler(event: Transition) -> bool:

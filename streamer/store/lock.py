@@ -2,12 +2,15 @@
 
 import fcntl
 import os
+import time
 from pathlib import Path
 from typing import IO
 
 import orjson
 
 from streamer.errors import StoreError
+
+LOOKING_SECONDS = 1.0
 
 
 class StoreLock:
@@ -20,16 +23,18 @@ class StoreLock:
     def acquire(self, *, address: str = "") -> None:
         """Take the lock, or raise `StoreError` that says who has it."""
         file = self._path.open("a+b")
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.close()
+        deadline = time.monotonic() + LOOKING_SECONDS
+        while not _locked(file):
             holder = read_holder(self._path)
+            if not holder and time.monotonic() < deadline:
+                time.sleep(0.01)  # somebody only looks who has the store: see `service_address`
+                continue
+            file.close()
             raise StoreError(
                 f"the store is in use by process {holder.get('pid', '?')}"
                 + (f", which listens on {holder['address']}" if holder.get("address") else ""),
                 hint="stop that service first, or give this one its own --store",
-            ) from None
+            )
         file.truncate(0)
         file.write(orjson.dumps({"pid": os.getpid(), "address": address}))
         file.flush()
@@ -41,6 +46,14 @@ class StoreLock:
             self._file.truncate(0)
             self._file.close()
             self._file = None
+
+
+def _locked(file: IO[bytes]) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def read_holder(lock_file: Path) -> dict[str, str]:

@@ -85,9 +85,10 @@ def adopt(path: Path, *, source: str, identity: str) -> None:
 
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    path.parent.mkdir(parents=True, exist_ok=True)
     lock = StoreLock(path)
-    lock.acquire()
+    with in_words(path, "open"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
     try:
         yield
     finally:

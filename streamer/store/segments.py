@@ -1,6 +1,7 @@
 """The log's raw bytes: lines of `<seq> TAB <json>`, compressed with zstd; several records to a segment."""
 
 import sqlite3
+import sys
 from collections.abc import Iterator, Sequence
 
 import zstandard
@@ -30,14 +31,15 @@ def read(connection: sqlite3.Connection, *, beyond: int, limit: int) -> list[Rec
     """Return at most `limit` records beyond a `seq`, in order."""
     rows = connection.execute(
         "SELECT sources.name, body FROM segments JOIN sources ON sources.id = source"
-        " WHERE last_seq > ? ORDER BY first_seq",
-        (beyond,),
+        " WHERE first_seq >= coalesce((SELECT max(first_seq) FROM segments WHERE first_seq <= ?), 0)"
+        " ORDER BY first_seq",
+        (beyond + 1,),
     )
     found: list[Record] = []
     for source, body in rows:
         for seq, raw in _lines(body):
             if seq > beyond:
-                found.append(Record(seq, source, decode(raw)))
+                found.append(Record(seq, source, decode(raw, max_bytes=sys.maxsize)))  # it was let in once
                 if len(found) == limit:
                     rows.close()
                     return found
@@ -47,9 +49,9 @@ def read(connection: sqlite3.Connection, *, beyond: int, limit: int) -> list[Rec
 def merge(connection: sqlite3.Connection, *, limit: int = 1000) -> int:
     """Merge runs of small neighbouring segments; return how many were merged into others."""
     rows = connection.execute(
-        "SELECT first_seq, last_seq, source, body FROM segments WHERE length(body) < ? ORDER BY first_seq LIMIT ?",
+        "SELECT first_seq, last_seq, source, body FROM segments WHERE length(body) < ? ORDER BY first_seq DESC LIMIT ?",
         (MERGE_BELOW_BYTES, limit),
-    ).fetchall()
+    ).fetchall()[::-1]  # the newest, since those that stand alone are never merged and would be found first
     return sum(_merge_into_one(connection, group) for group in _neighbours(connection, rows) if len(group) > 1)
 
 

@@ -122,10 +122,22 @@ class SqliteStore:
         number = self._sources[source][0]
         return await self._read(lambda connection: run_rows.unfinished(connection, number))
 
-    async def take_holes(self, source: str, before: datetime, limit: int) -> set[UUID]:
-        """Return runs with a transition from before a time that follows one we do not have; each hole only once."""
+    async def holes(self, source: str, before: datetime, limit: int) -> Mapping[UUID, UUID]:
+        """Return what transitions from before a time follow but we do not have, with the run it is missing from."""
         number = self._sources[source][0]
-        return await self._write(lambda connection: holes.take(connection, number, to_micros(before), limit))
+        return await self._read(lambda connection: holes.older_than(connection, number, to_micros(before), limit))
+
+    async def forget_holes(self, looked_into: Collection[UUID]) -> None:
+        """Forget these holes: they were looked into, and what could be found is committed."""
+        await self._write(lambda connection: holes.forget(connection, looked_into))
+
+    async def epochs(self) -> Mapping[str, datetime]:
+        """Return the epoch of each source that was ever opened."""
+        return await self._read(
+            lambda connection: {
+                name: from_micros(epoch) for name, epoch in connection.execute("SELECT name, epoch FROM sources")
+            }
+        )
 
     async def after(self, seq: int, limit: int) -> Sequence[Record]:
         """Return at most `limit` records beyond `seq`, in order."""

@@ -294,7 +294,9 @@ async def test_check_with_wrong_credentials_ends_with_3(streamer: Shell, server:
 async def test_check_where_nothing_listens_ends_with_1(streamer: Shell) -> None:
     result = await streamer("check", "--api-url", NOWHERE)
     assert (result.status, result.err) == (1, "")
-    assert [line[0] for line in result.out.splitlines()] == ["✓", "✓", "✓", "✗", "✗"]
+    told = [line for line in result.out.splitlines() if not line.startswith("  → ")]
+    assert [line[0] for line in told] == ["✓", "✓", "✓", "✗", "✗"]
+    assert "  → is the server running" in result.out
 
 
 async def test_run_with_wrong_credentials_ends_with_3_a_sentence_and_a_hint(

@@ -23,12 +23,12 @@ def agree(service: RunningService, truth: Truth) -> None:
         return bool(runs) and all(StateType(run["state_type"]).is_terminal for run in runs)
 
     service.wait_until(ended)
+    service.wait_until(lambda: truth.state_ids() <= set(service.ids()))
     service.wait_until(lambda: {event["id"] for event in truth.events()} == set(service.ids()))
     events = truth.events()
     transitions = [event["id"] for event in events if is_transition(event)]
     assert sorted(service.ids()) == sorted(event["id"] for event in events), "an id is missing, or there twice"
     service.wait_until(lambda: service.counted("prefect_flow_run_transitions_total") == len(transitions))
-    assert truth.state_ids() <= set(service.ids()), "a state of the server is no record of ours"
 
 
 def test_functions_subflows_and_a_deployment_arrive_also_those_that_ran_while_the_service_was_stopped(

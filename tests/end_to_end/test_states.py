@@ -67,7 +67,7 @@ async def test_states_that_no_event_announced_become_the_events_that_the_server_
     assert await asyncio.to_thread(prefect.spawn_python("-c", code).wait) == 0
     async with only_states(folder, prefect.api_url) as log:
         ids = truth.state_ids()
-        await until(lambda: log.head >= len(ids))
+        await until(lambda: log.head >= len(ids), seconds=60)
         made = {str(each.event.id): orjson.loads(each.event.raw) for each in await records(log)}
     assert made.keys() >= ids
     sent = {event["id"]: event for event in truth.events()}
@@ -91,9 +91,9 @@ async def test_scheduled_run_is_found_and_when_it_is_deleted_a_notice_says_so(
         body = {"flow_id": flow["id"], "name": "never-to-be", "state": {"type": "SCHEDULED"}}
         run = (await http.post("/flow_runs/", json=body)).raise_for_status().json()
         async with only_states(folder, prefect.api_url) as log:
-            await until(lambda: _has(log, Transition, run["id"]))
+            await until(lambda: _has(log, Transition, run["id"]), seconds=60)
             (await http.delete(f"/flow_runs/{run['id']}")).raise_for_status()
-            await until(lambda: _has(log, Notice, run["id"]))
+            await until(lambda: _has(log, Notice, run["id"]), seconds=60)
             assert UUID(run["id"]) not in await log.store.unfinished("default")
             notices = [each for each in await records(log) if each.event.kind is Kind.NOTICE]
             assert [notice.event.run_id for notice in notices] == [UUID(run["id"])]

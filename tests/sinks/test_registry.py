@@ -99,11 +99,14 @@ def test_a_missing_option_is_named() -> None:
         sinks.build("jsonl", {})
 
 
-@pytest.mark.parametrize(
-    "spec", ["stdout:", "jsonl:runs.jsonl", "jsonl:///var/log/runs.jsonl?rotate=100MB&gzip=true", "mqtt://h/a/b?qos=1"]
-)
+@pytest.mark.parametrize("spec", ["stdout:", "jsonl:runs.jsonl", "jsonl:///var/log/runs.jsonl", "mqtt://h/a/b?qos=1"])
 def test_a_spec_without_credentials_is_its_own_name(spec: str) -> None:
     assert sinks.name_of(spec) == spec
+
+
+def test_a_sink_is_found_again_when_only_its_behaviour_changed() -> None:
+    spec = "jsonl:///var/log/runs.jsonl?rotate=100MB&gzip=true&format=event&start=oldest"
+    assert sinks.name_of(spec) == "jsonl:///var/log/runs.jsonl"
 
 
 @pytest.mark.parametrize(
