@@ -366,25 +366,12 @@ class BrokenSink(MemorySink):
 
 
 async def test_what_was_being_written_at_a_stop_is_acknowledged(rig: Rig) -> None:
-    sink = GatedSink()
+    sink = SlowSink()
     async with rig.delivering(sink):
         (seq,) = await rig.append(events(1))
-        await sink.begun.wait()
-        asyncio.get_running_loop().call_later(0.05, sink.may_end.set)
+        await until(lambda: sink.asked)
+        asyncio.get_running_loop().call_later(0.05, sink.gate.set)
     assert (await rig.store.cursor("a sink")).seq == seq
-
-
-class GatedSink(MemorySink):
-    """A sink whose write ends when it may."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.begun, self.may_end = asyncio.Event(), asyncio.Event()
-
-    async def write(self, records: Sequence[Record], /) -> None:
-        self.begun.set()
-        await self.may_end.wait()
-        await super().write(records)
 
 
 async def test_an_empty_log_is_drained_though_the_sink_cannot_be_opened(rig: Rig) -> None:
