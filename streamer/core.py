@@ -90,9 +90,11 @@ async def open_core(settings: Settings, *, address: str = "") -> AsyncIterator[C
 
 def _show_at_scrape(instruments: Instruments, log: Log, store: SqliteStore, deliveries: list[Delivery]) -> None:
     instruments.log_head.set_function(lambda: log.head)
-    instruments.store_bytes.set_function(store.size)
+    instruments.log_records.set_function(lambda: log.size)
+    instruments.store_bytes.set_function(store.bytes_on_disk)
     for delivery in deliveries:
         instruments.sink_lag.labels(delivery.name).set_function(delivery.lag)
+        instruments.sink_pending.labels(delivery.name).set_function(delivery.oldest_pending)
 
 
 def sinks_of(settings: Settings) -> dict[str, SinkSettings]:

@@ -52,12 +52,14 @@ class Delivery:
         self._acknowledged = asyncio.Event()
         self._writing: asyncio.Future[None] | None = None
         self._writing_seq = 0
+        self._pending_since = 0.0
 
     async def open(self) -> None:
         """Find where the sink stands; a new one stands at the head. Do this before anything is appended."""
         cursor: Cursor = await self._log.store.cursor(self.name, oldest=self._oldest)
         self.acked = self._committed = cursor.seq
         self._oldest = cursor.oldest
+        self._instruments.dead_letters.labels(self.name).set(await self._log.store.dead_letters(self.name))
 
     async def run(self) -> None:
         """Deliver for ever."""
@@ -71,6 +73,10 @@ class Delivery:
     def lag(self) -> int:
         """Return how far the sink is behind the log's head."""
         return max(0, self._log.head - self.acked)
+
+    def oldest_pending(self) -> float:
+        """Return when the oldest record occurred that the sink still has to take, in seconds since 1970; 0 if none."""
+        return self._pending_since if self.lag() else 0.0
 
     async def drained(self) -> None:
         """Return when the sink has all there is."""
@@ -99,6 +105,7 @@ class Delivery:
     async def _deliver(self, records: Sequence[Record]) -> None:
         if not records:
             return
+        self._pending_since = records[0].event.occurred.timestamp()
         wanted = records if self._oldest else [each for each in records if not self._log.is_history(each)]
         self._count_records("filtered", len(records) - len(wanted))
         if wanted:
@@ -129,6 +136,7 @@ class Delivery:
     async def _bury(self, record: Record, reason: str) -> None:
         await self._log.store.bury(self.name, record, reason)
         self._count_records("dead_lettered", 1)
+        self._instruments.dead_letters.labels(self.name).inc()
         logger.warning("a sink refused a record", sink=self.name, seq=record.seq, reason=reason)
 
     async def _retrying(self, doing: str, attempt: Attempt) -> None:

@@ -51,15 +51,26 @@ class Instruments:
         self.audits = counter("audit_windows_total", "Windows compared with the server.", "source", "result")
         self.api_requests = counter("api_requests_total", "Requests to the server's REST API.", "endpoint", "code")
         self.api_duration = histogram(
-            "api_request_duration_seconds", "Time to an answer of the server's REST API.", _WRITE_BUCKETS, "endpoint"
+            "api_request_duration_seconds",
+            "Time to an answer of the server's REST API.",
+            _WRITE_BUCKETS,
+            "endpoint",
+            "code",
         )
         self.series_limited = counter(
             "series_limited_total", "Label sets that were folded into `other` by the series limit.", "metric"
         )
         self.observer_errors = counter("observer_errors_total", "Errors raised by an observer.", "observer")
         self.log_head = gauge("log_head", "The newest seq in the log.")
+        self.log_records = gauge("log_records", "Records in the log.")
         self.store_bytes = gauge("store_bytes", "What the store takes on the disk.")
         self.sink_lag = gauge("sink_lag_records", "From the sink's last acknowledged seq to the head.", "sink")
+        self.sink_pending = gauge(
+            "sink_oldest_pending_timestamp_seconds",
+            "When the oldest record a sink still has to take occurred; 0: none.",
+            "sink",
+        )
+        self.dead_letters = gauge("dead_letters", "Records that a sink refused for good.", "sink")
         self.sink_records = counter("sink_records_total", "Records a sink is done with.", "sink", "result")
         self.sink_attempts = counter("sink_attempts_total", "Writes to a sink, by how they ended.", "sink", "result")
         self.sink_duration = histogram(

@@ -24,6 +24,7 @@ class Log:
     def __init__(self, store: Store, head: int) -> None:
         self.store = store
         self.head = head
+        self.size = 0
         self._floor = head  # the newest records hold everything beyond this seq
         self._newest: deque[Record] = deque()
         self._newest_bytes = 0
@@ -34,6 +35,7 @@ class Log:
     async def open(cls, store: Store) -> "Log":
         """Return the log that is kept in this store."""
         log = cls(store, await store.head())
+        log.size = await store.size()
         log._epochs.update(await store.epochs())
         return log
 
@@ -71,6 +73,7 @@ class Log:
         if appended.records:
             self._remember(appended.records)
             self.head = appended.records[-1].seq
+            self.size += len(appended.records)
             self._moved.set()
             self._moved = asyncio.Event()
         return appended

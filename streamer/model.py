@@ -224,6 +224,14 @@ class Store(Protocol):
         """Return at most `limit` records beyond `seq`, in order."""
         ...
 
+    async def size(self) -> int:
+        """Return how many records there are."""
+        ...
+
+    async def dead_letters(self, sink: str) -> int:
+        """Return how many records a sink has refused for good."""
+        ...
+
     async def head(self) -> int:
         """Return the newest `seq` ever given, 0 for an empty log."""
         ...

@@ -365,6 +365,32 @@ class BrokenSink(MemorySink):
         raise OSError("no such place")
 
 
+async def test_a_sink_that_lags_shows_since_when(rig: Rig) -> None:
+    sink, brought = SlowSink(), events(2)
+    async with rig.delivering(sink) as delivery:
+        assert (delivery.lag(), delivery.oldest_pending()) == (0, 0)
+        await rig.append(brought)
+        await until(lambda: sink.asked)
+        assert (delivery.lag(), delivery.oldest_pending()) == (2, brought[0].occurred.timestamp())
+        sink.gate.set()
+        await delivery.drained()
+        assert (delivery.lag(), delivery.oldest_pending()) == (0, 0)
+
+
+async def test_dead_letters_are_shown_also_after_a_restart(rig: Rig) -> None:
+    def refuse(_: Sequence[Record]) -> None:
+        raise Reject("never")
+
+    async with rig.delivering(MemorySink(refuse)) as delivery:
+        await rig.append(events(2))
+        await delivery.drained()
+    again = Rig(rig.path, rig.store, rig.log)
+    async with again.delivering(MemorySink()):
+        registry = again.instruments.registry
+        assert registry.get_sample_value("prefect_streamer_dead_letters", {"sink": "a sink"}) == 2
+        assert rig.log.size == 2
+
+
 async def test_what_was_being_written_at_a_stop_is_acknowledged(rig: Rig) -> None:
     sink = SlowSink()
     async with rig.delivering(sink):

@@ -128,7 +128,7 @@ class Api:
             raise
         finally:
             self._instruments.api_requests.labels(endpoint, code).inc()
-            self._instruments.api_duration.labels(endpoint).observe(time.perf_counter() - start)
+            self._instruments.api_duration.labels(endpoint, code).observe(time.perf_counter() - start)
         body = _body(response)
         self._answered = True
         self.clock.observe(response.headers.get("date"))

@@ -212,7 +212,16 @@ class SqliteStore:
         """Return what is known of a run."""
         return (await self._read(lambda connection: run_rows.load(connection, [run]))).get(run)
 
-    def size(self) -> int:
+    async def size(self) -> int:
+        """Return how many records there are."""
+        return await self._read(lambda connection: _one(connection, "SELECT count(*) FROM records"))
+
+    async def dead_letters(self, sink: str) -> int:
+        """Return how many records a sink has refused for good."""
+        query = "SELECT count(*) FROM dead_letters WHERE sink = ?"
+        return await self._read(lambda connection: _one(connection, query, sink))
+
+    def bytes_on_disk(self) -> int:
         """Return how many bytes the store takes on the disk."""
         return size_on_disk(self.path)
 
@@ -248,6 +257,11 @@ def _source(connection: sqlite3.Connection, name: str) -> tuple[int, SourceState
     ).fetchone()
     known = None if watermark is None else from_micros(watermark)
     return number, SourceState(name, identity, from_micros(epoch), known)
+
+
+def _one(connection: sqlite3.Connection, query: str, *values: str) -> int:
+    number: int = connection.execute(query, values).fetchone()[0]
+    return number
 
 
 def _counter(row: tuple[Any, ...]) -> Counter:
