@@ -15,17 +15,12 @@ class Instruments:
     """The meters of one service, in a registry of their own."""
 
     def __init__(self) -> None:
-        self.registry = registry = CollectorRegistry()
+        self.registry = CollectorRegistry()
+        self._of_sources()
+        self._of_the_log_and_sinks()
 
-        def counter(name: str, text: str, *labels: str) -> Counter:
-            return Counter(f"prefect_streamer_{name}", text, labels, registry=registry)
-
-        def gauge(name: str, text: str, *labels: str) -> Gauge:
-            return Gauge(f"prefect_streamer_{name}", text, labels, registry=registry)
-
-        def histogram(name: str, text: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
-            return Histogram(f"prefect_streamer_{name}", text, labels, buckets=buckets, registry=registry)
-
+    def _of_sources(self) -> None:
+        counter, gauge, histogram = self._counter, self._gauge, self._histogram
         self.connected = gauge("source_connected", "1 while the websocket is open.", "source")
         self.caught_up = gauge("source_caught_up", "1 while nothing is known to be missing.", "source")
         self.connections = counter(
@@ -61,6 +56,9 @@ class Instruments:
             "series_limited_total", "Label sets that were folded into `other` by the series limit.", "metric"
         )
         self.observer_errors = counter("observer_errors_total", "Errors raised by an observer.", "observer")
+
+    def _of_the_log_and_sinks(self) -> None:
+        counter, gauge, histogram = self._counter, self._gauge, self._histogram
         self.log_head = gauge("log_head", "The newest seq in the log.")
         self.log_records = gauge("log_records", "Records in the log.")
         self.store_bytes = gauge("store_bytes", "What the store takes on the disk.")
@@ -78,3 +76,12 @@ class Instruments:
         )
         self.sink_up = gauge("sink_up", "1 while the sink takes records.", "sink")
         self.sink_success = gauge("sink_last_success_timestamp_seconds", "When a sink last took records.", "sink")
+
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(f"prefect_streamer_{name}", text, labels, registry=self.registry)
+
+    def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
+        return Gauge(f"prefect_streamer_{name}", text, labels, registry=self.registry)
+
+    def _histogram(self, name: str, text: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
+        return Histogram(f"prefect_streamer_{name}", text, labels, buckets=buckets, registry=self.registry)

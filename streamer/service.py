@@ -61,6 +61,7 @@ class Service:
         """Ask the service to end in order; asked again, it ends without grace."""
         if self._stopping.is_set():
             raise SystemExit(1)
+        logger.info("stopping; a second signal skips the grace", grace=self._settings.grace.total_seconds())
         self._stopping.set()
 
     async def run(self) -> None:

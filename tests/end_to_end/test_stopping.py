@@ -1,5 +1,6 @@
 """SIGTERM while events pour in."""
 
+import signal
 import threading
 import time
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from streamer.demo.server import PrefectServer
 from streamer.demo.truth import Truth
 from streamer.testing import an_event
-from tests.running import running
+from tests.running import RunningService, running
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(120)]
 
@@ -61,3 +62,19 @@ def test_sigterm_under_load_exits_0_within_5_seconds_with_everything_committed(
         service.wait_until(lambda: set(load.posted) <= set(service.ids()))
         assert len(set(service.ids())) == len(service.ids()), "the restart repeated an id"
         service.wait_until(lambda: service.counted("prefect_flow_run_transitions_total") == len(service.ids()))
+
+
+def test_second_signal_skips_the_grace(prefect: PrefectServer, folder: Path) -> None:
+    stuck = folder / "a-folder.jsonl"
+    stuck.mkdir()
+    service = RunningService(folder, prefect.api_url, STREAMER_GRACE="1h")
+    service.file = stuck
+    service.start()
+    assert service.process
+    httpx.post(f"{prefect.api_url}/events", json=[an_event()], trust_env=False).raise_for_status()
+    service.wait_until(lambda: service.counted("prefect_streamer_sink_lag_records"))
+    service.process.send_signal(signal.SIGTERM)
+    service.wait_until(lambda: "stopping" in service.log.read_text())
+    start = time.monotonic()
+    assert service.stop() == 1
+    assert time.monotonic() - start < 5
