@@ -73,7 +73,8 @@ class Service:
             self._stopped.set()
 
     async def _run(self, listener: socket.socket) -> None:
-        address = "http://{}:{}".format(*listener.getsockname()[:2])
+        host, port = listener.getsockname()[:2]
+        address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
         async with open_core(self._settings, address=address) as core, _serving(_app(core), listener):
             names = [delivery.name for delivery in core.deliveries]
             logger.info("started", page=address, store=str(core.store.path), sinks=names)

@@ -1,6 +1,7 @@
 """The whole service in this process, on a fake server: complete over whatever happens, and calm when it stops."""
 
 import asyncio
+import socket
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -309,3 +310,18 @@ async def test_stream_that_is_silent_while_rest_shows_newer_events_is_opened_ane
         await until(lambda: server.connections == 2)
         await until(lambda: counted(service, "prefect_streamer_source_disconnects_total") == 1)
         assert 'code="stale"' in (await get(service, "/metrics")).text
+
+
+def has_ipv6() -> bool:
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        return False
+    return True
+
+
+@pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6")
+async def test_it_listens_on_ipv6_too(place: Place) -> None:
+    async with place.running(listen="[::1]:0") as service:
+        assert (await service.started()).startswith("http://[::1]:")
+        assert (await get(service, "/livez")).is_success
