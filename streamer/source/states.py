@@ -31,6 +31,9 @@ SETTLED = timedelta(seconds=60)
 START_OVERLAP = timedelta(hours=1)
 """How long before the watermark a start looks for runs that ended: nobody knows when the process before us compared."""
 
+OVERLAP = timedelta(minutes=1)
+"""How far two comparisons overlap: the server's clock is known to the second, and may be set."""
+
 RETRY_SECONDS = 10.0
 REPAIRED_AT_ONCE = 500
 MANY = 10
@@ -79,7 +82,7 @@ class States:
     async def _compare(self, put: Put) -> None:
         started = self._clock.now()
         theirs = {UUID(run["id"]): run async for run in self._runs.unfinished()}
-        async for run in self._runs.ended_since(self._ended_since - self._settled):
+        async for run in self._runs.ended_since(self._ended_since - self._settled - OVERLAP):
             theirs[UUID(run["id"])] = run
         ours = await self._store.unfinished(self._health.name)
         gone = ours.keys() - theirs.keys()
