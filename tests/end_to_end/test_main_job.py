@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,13 @@ from streamer.demo.truth import Truth, is_transition
 from tests.running import RunningService, isolated, running
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(180)]
+
+
+@pytest.fixture
+def prefect(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrefectServer]:
+    """A server on which nothing has happened yet."""
+    with PrefectServer(tmp_path_factory.mktemp("fresh"), {"PREFECT_WORKER_QUERY_SECONDS": "1"}) as server:
+        yield server
 
 
 def agree(service: RunningService, truth: Truth) -> None:
