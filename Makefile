@@ -4,7 +4,12 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
-.PHONY: demo test install lint test-services bench format
+PREFECT ?= 3.8.8
+PREFECT_PINNED := $(firstword $(wildcard tests/prefect/$(PREFECT).txt) tests/prefect/other.txt)
+PREFECT_PINS := $(if $(filter 3.8.8,$(PREFECT)),constraints.txt,$(PREFECT_PINNED))
+PREFECT_VENV := .venv-prefect/$(PREFECT)
+
+.PHONY: demo test install lint test-services test-load test-prefect bench format
 
 demo: install ## the main job: a real local Prefect server, sample flows, and the service on it; checks itself
 	$(BIN)/streamer demo --once
@@ -15,6 +20,13 @@ test: install ## all tests that need no system package, real Prefect servers inc
 test-services: install ## what needs a system package: installs it with apt, starts its own instances
 	.ci/services
 	$(BIN)/pytest -m services
+
+test-load: install ## thousands of runs that beat, fifty of which die, on a fake and on a real server: minutes
+	$(BIN)/pytest -m load
+
+test-prefect: install $(PREFECT_VENV)/installed ## the main job on another Prefect, with a .venv of its own: PREFECT=3.4.25
+	@echo "Prefect $(PREFECT) with the versions in $(PREFECT_PINS)"
+	TEST_PREFECT_PYTHON=$(PREFECT_VENV)/bin/python $(BIN)/pytest tests/end_to_end/test_main_job.py tests/end_to_end/test_states.py
 
 bench: install ## latency and throughput, measured here
 	$(BIN)/python -m benchmarks
@@ -33,4 +45,10 @@ install: $(INSTALLED)
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	PIP_CONSTRAINT=constraints.txt $(BIN)/pip install --quiet --editable '.[demo,dev]' # build tools are pinned too
+	touch $@
+
+$(PREFECT_VENV)/installed: $(PREFECT_PINS)
+	$(PYTHON) -m venv $(@D)
+	sed '/^prefect==/d' $< > $(@D)/constraints.txt # the version of Prefect itself is the one asked for
+	PIP_CONSTRAINT=$(@D)/constraints.txt $(@D)/bin/pip install --quiet prefect==$(PREFECT)
 	touch $@

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from pydantic import AwareDatetime
 
-from schemas.event import FLOW_RUN_PREFIX, Kind, Wire
+from schemas.event import Event, Kind, Wire
 from schemas.flow_run import FlowRunEvent, State
 
 VERDICT_PREFIX = "streamer.flow-run."
@@ -26,7 +26,11 @@ class VerdictStatus(StrEnum):
 
 
 class Ruling(Wire):
-    """A verdict's content: `interval` in seconds; `deadline` is when the sign of life was due."""
+    """A verdict's content: `interval` in seconds; `deadline` is when the sign of life was due.
+
+    `incident` is the run at the root of a tree of subflows: those of one process fall silent together. `action` and
+    `result` tell what was done about a zombie.
+    """
 
     status: VerdictStatus
     reason: str
@@ -35,6 +39,10 @@ class Ruling(Wire):
     interval: float | None = None
     deadline: AwareDatetime | None = None
     state: State | None = None
+    run_count: int | None = None
+    incident: UUID | None = None
+    action: str | None = None
+    result: str | None = None
 
 
 class VerdictPayload(Wire):
@@ -62,16 +70,30 @@ class Verdict(FlowRunEvent):
 
 
 class NoticeAbout(StrEnum):
-    """What a notice says: so far, that a run was deleted from the server."""
+    """What a notice says.
+
+    `deleted`: a run is gone from the server. `phantom`: a state was announced and then rolled back. `gap`: the server
+    forgot a time before we could read it. `expired`: records were pruned before a sink had them. `reset`: most runs are
+    gone from the server at once.
+    """
 
     DELETED = "deleted"
+    PHANTOM = "phantom"
+    GAP = "gap"
+    EXPIRED = "expired"
+    RESET = "reset"
 
 
 class Announcement(Wire):
-    """A notice's content."""
+    """A notice's content: the id of a phantom's `event`; the bounds of a gap; how many `records` a `sink` lacks."""
 
     about: NoticeAbout
     message: str
+    event: UUID | None = None
+    start: AwareDatetime | None = None
+    end: AwareDatetime | None = None
+    sink: str | None = None
+    records: int | None = None
 
 
 class NoticePayload(Wire):
@@ -80,8 +102,8 @@ class NoticePayload(Wire):
     notice: Announcement
 
 
-class Notice(FlowRunEvent):
-    """Something about the source that no event of its own tells; named `streamer.notice.<about>`."""
+class Notice(Event):
+    """Something about a run, a source or a sink that no event tells; named `streamer.notice.<about>`."""
 
     kind: ClassVar[Kind] = Kind.NOTICE
 
@@ -92,15 +114,7 @@ class Notice(FlowRunEvent):
         """Return what is announced."""
         return self.payload.notice
 
-
-def deleted_notice(ident: UUID, run: UUID, *, occurred: datetime) -> Notice:
-    """Return the notice that a run is gone from the server; its history stays."""
-    return Notice.model_validate(
-        {
-            "id": ident,
-            "occurred": occurred,
-            "event": f"{NOTICE_PREFIX}{NoticeAbout.DELETED}",
-            "resource": {"prefect.resource.id": f"{FLOW_RUN_PREFIX}{run}"},
-            "payload": {"notice": {"about": NoticeAbout.DELETED, "message": "the run was deleted from the server"}},
-        }
-    )
+    @property
+    def about(self) -> NoticeAbout:
+        """Return what the notice says, in a word."""
+        return self.announcement.about

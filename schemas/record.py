@@ -125,10 +125,10 @@ def _particulars(event: Event) -> dict[str, Any]:
 
 
 def _run(event: Event) -> dict[str, Any] | None:
-    if not isinstance(event, FlowRunEvent):
+    if not isinstance(event, FlowRunEvent | Notice) or event.run_id is None:
         return None
     count = event.run_count if isinstance(event, Transition) else None
-    return {"id": event.run, "name": event.resource.name, "run_count": count}
+    return {"id": event.run_id, "name": event.resource.name, "run_count": count}
 
 
 def _named(party: Party | None) -> dict[str, Any] | None:

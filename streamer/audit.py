@@ -12,20 +12,22 @@ SECOND = 1_000_000
 MINUTE = 60 * SECOND
 HOUR = 60 * MINUTE
 
-AGES: tuple[tuple[int, int], ...] = (
-    (10 * SECOND, 15 * SECOND),
-    (MINUTE, MINUTE),
-    (15 * MINUTE, 15 * MINUTE),
-    (HOUR, HOUR),
-    (24 * HOUR, HOUR),
-)
+
+def with_width(age: int) -> tuple[int, int]:
+    """Return an age and how wide its windows are: as wide as old, within reason."""
+    return age, min(max(age, 15 * SECOND), HOUR)
+
+
+AGES = tuple(map(with_width, (10 * SECOND, MINUTE, 15 * MINUTE, HOUR, 24 * HOUR)))
 """How old a window is when it is compared, and how wide it is then."""
 
 SPLIT_ABOVE = 500
 """A window with more events than this is compared in halves, unless most of it is missing."""
 
 READ_AT_MOST = 10_000
-"""A window with more events than this is never read in one go: the watermark would not move for too long."""
+"""A window with more events than this is not read in one go, unless it is a second: the watermark would not move for
+too long.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,7 @@ def judge(window: Window, *, theirs: int, ours: int) -> Finding:
         return Finding.EQUAL
     missing = abs(theirs - ours)
     much = theirs > READ_AT_MOST or (theirs > SPLIT_ABOVE and missing < theirs / 2)
-    return Finding.SPLIT if much and window.end - window.start > 1 else Finding.READ
+    return Finding.SPLIT if much and window.end - window.start > SECOND else Finding.READ
 
 
 @dataclass(slots=True)
@@ -86,7 +88,7 @@ class Track:
 
 
 def tracks(*, watermark: int, floor: int, ages: Iterable[tuple[int, int]] = AGES) -> list[Track]:
-    """Return a track for each age, youngest first, as a start finds them.
+    """Return a track for each age with its width, youngest first, as a start finds them.
 
     The first goes on at the watermark. The others go back an hour further than they had come, since nobody knows how
     far the process before us was; none goes below `floor`, before which we never meant to read.

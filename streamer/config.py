@@ -6,7 +6,6 @@ Strongest first: flags, `STREAMER_*`, `streamer.toml`, Prefect's own environment
 import os
 import re
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from datetime import timedelta
 from difflib import get_close_matches
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import Annotated, Any, ClassVar
 import httpx
 from pydantic import (
     BaseModel,
-    BeforeValidator,
+    ByteSize,
     ConfigDict,
     Field,
     SecretStr,
@@ -25,13 +24,15 @@ from pydantic import (
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from streamer import prefect_settings
+from streamer.audit import AGES
+from streamer.durations import Duration
 from streamer.errors import ConfigError
 from streamer.logs import LogFormat
-from streamer.metrics import SERIES_LIMIT
+from streamer.metric_settings import MetricsSettings
+from streamer.model import Retention
+from streamer.rules import LivenessSettings
 from streamer.selection import Selection
 from streamer.toml_file import find_and_read
-
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 _OTHER_FORM = {
     "api_key": "api_key_file",
@@ -44,17 +45,6 @@ _KUBERNETES = re.compile(r"STREAMER_(\w+_)?(SERVICE_(HOST|PORT)|PORT($|_\d))")
 """What Kubernetes puts into its pods' environment for a Service named `streamer` or `streamer-x`: not ours."""
 
 
-def duration(value: Any) -> Any:
-    """Read `90s`, `15m`, `24h`, `7d` or `2w`; leave anything else to pydantic."""
-    if isinstance(value, str) and (match := re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhdw])", value.strip())):
-        with suppress(OverflowError):
-            return timedelta(**{_UNITS[match[2]]: float(match[1])})
-    return value
-
-
-Duration = Annotated[timedelta, BeforeValidator(duration), Field(ge=timedelta(0), le=timedelta(days=3650))]
-
-
 def _require_url(value: str) -> None:
     try:
         url = httpx.URL(value)
@@ -64,12 +54,18 @@ def _require_url(value: str) -> None:
         raise ValueError("it is no address such as http://host:port")
 
 
-class MetricsSettings(BaseModel):
-    """`series_limit`: the most series of a metric; what is beyond is folded into `other`."""
+class RetentionSettings(BaseModel):
+    """How long `records` are kept from when they came, and `runs` from when they ended, within a `size` on the disk."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    series_limit: int = Field(SERIES_LIMIT, gt=0)
+    records: Annotated[Duration, Field(ge=timedelta(hours=1))] = Retention.records
+    runs: Annotated[Duration, Field(ge=timedelta(hours=1))] = Retention.runs
+    size: Annotated[ByteSize, Field(ge=10_000_000)] = ByteSize(Retention.size)
+
+    def as_retention(self) -> Retention:
+        """Return it as the store takes it."""
+        return Retention(self.records, self.runs, self.size)
 
 
 class SinkSettings(BaseModel):
@@ -83,6 +79,20 @@ class SinkSettings(BaseModel):
     @property
     def options(self) -> dict[str, Any]:
         """Return what is the sink type's own."""
+        return dict(self.model_extra or {})
+
+
+class PushSettings(BaseModel):
+    """A `[push.NAME]` table: the type, how often, and the options of the type."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    type: str
+    every: Annotated[Duration, Field(ge=timedelta(seconds=10))] = timedelta(seconds=60)
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Return what is the push type's own."""
         return dict(self.model_extra or {})
 
 
@@ -108,10 +118,21 @@ class Settings(BaseSettings):
     listen: str = Field("127.0.0.1:4280", description="address of page, metrics and health")
     since: Duration = Field(timedelta(hours=24), description="history that the first start reads")
     resync: Duration = Field(timedelta(minutes=5), description="how often runs are compared with the server's")
+    audits: list[Annotated[Duration, Field(ge=timedelta(seconds=5))]] = Field(
+        [timedelta(microseconds=age) for age, _ in AGES],
+        min_length=1,
+        description="ages at which events are counted again",
+    )
+    requests_per_minute: int | None = Field(
+        None, ge=10, description="most requests to the server's REST API; default: 3000, Cloud 300"
+    )
     select: Selection = Field(default_factory=Selection, description="globs: flows, deployments, work_pools, tags")
     sinks: dict[str, SinkSettings] = Field(default_factory=dict, description="`[sinks.NAME]` tables")
     sink: list[str] = Field(default_factory=list, description="sinks given as specs")
+    push: dict[str, PushSettings] = Field(default_factory=dict, description="`[push.NAME]` tables")
     metrics: MetricsSettings = Field(default_factory=MetricsSettings, description="`[metrics]` table")
+    retention: RetentionSettings = Field(default_factory=RetentionSettings, description="`[retention]` table")
+    liveness: LivenessSettings = Field(default_factory=LivenessSettings, description="`[liveness]` table")
     log_format: LogFormat = Field(LogFormat.AUTO, description="auto, console or json")
     log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="least level that is logged")
     grace: Duration = Field(timedelta(seconds=20), description="how long a stop waits for sinks")
@@ -153,6 +174,11 @@ class Settings(BaseSettings):
         """Return host and port; port 0 takes a free one."""
         host, _, port = self.listen.rpartition(":")
         return host.strip("[]"), int(port)
+
+    @property
+    def is_cloud(self) -> bool:
+        """Tell whether the server is Prefect Cloud, which counts an account's requests."""
+        return httpx.URL(self.api_url).host.endswith("prefect.cloud")
 
     @property
     def store_path(self) -> Path:

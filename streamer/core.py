@@ -16,7 +16,7 @@ from streamer.health import SourceHealth
 from streamer.instruments import Instruments
 from streamer.intake import Intake
 from streamer.log import Log
-from streamer.metrics import Metrics
+from streamer.metrics.counters import Metrics
 from streamer.model import Observer
 from streamer.pipeline import Pipeline
 from streamer.store.sqlite import SqliteStore
@@ -75,11 +75,11 @@ class Core:
 async def open_core(settings: Settings, *, address: str = "") -> AsyncIterator[Core]:
     """Open the store and everything above it; close it all again in the right order."""
     async with AsyncExitStack() as stack:
-        store = SqliteStore.open(settings.store_path, address=address)
+        store = SqliteStore.open(settings.store_path, address=address, counting=settings.metrics.counting())
         stack.push_async_callback(store.close)
         log = await Log.open(store)
         instruments, clock = Instruments(), ServerClock(SystemClock())
-        metrics = Metrics(instruments, await store.totals(), clock, series_limit=settings.metrics.series_limit)
+        metrics = Metrics(instruments, await store.totals(), clock, settings.metrics.choices())
         deliveries = _deliveries(settings, log, instruments)
         _show_at_scrape(instruments, log, store, deliveries)
         for delivery in deliveries:
@@ -92,6 +92,7 @@ def _show_at_scrape(instruments: Instruments, log: Log, store: SqliteStore, deli
     instruments.log_head.set_function(lambda: log.head)
     instruments.log_records.set_function(lambda: log.size)
     instruments.store_bytes.set_function(store.bytes_on_disk)
+    instruments.store_writable.set_function(lambda: store.trouble is None)
     for delivery in deliveries:
         instruments.sink_lag.labels(delivery.name).set_function(delivery.lag)
         instruments.sink_pending.labels(delivery.name).set_function(delivery.oldest_pending)

@@ -53,12 +53,17 @@ class Delivery:
         self._writing: asyncio.Future[None] | None = None
         self._writing_seq = 0
         self._pending_since = 0.0
+        self._turn = asyncio.Lock()
 
     async def open(self) -> None:
         """Find where the sink stands; a new one stands at the head. Do this before anything is appended."""
         cursor: Cursor = await self._log.store.cursor(self.name, oldest=self._oldest)
         self.acked = self._committed = cursor.seq
         self._oldest = cursor.oldest
+        await self.count_dead_letters()
+
+    async def count_dead_letters(self) -> None:
+        """Show how many records the sink has refused for good."""
         self._instruments.dead_letters.labels(self.name).set(await self._log.store.dead_letters(self.name))
 
     async def run(self) -> None:
@@ -68,7 +73,23 @@ class Delivery:
             await self._retrying("open", self._sink.open)
             while True:
                 await self._log.wait(self.acked)
-                await self._deliver(await self._log.after(self.acked, BATCH))
+                head = self._log.head
+                if records := await self._log.after(self.acked, BATCH):
+                    await self._deliver(records)
+                else:
+                    self._acknowledge(head)  # all up to there was pruned
+
+    async def retry(self, record: Record) -> str | None:
+        """Give the sink a record again that it refused, out of turn; return why it does not take it now, if so."""
+        async with self._turn:
+            try:
+                await self._sink.write([record])
+            except SinkError as error:
+                return str(error)
+            except Exception as error:  # noqa: BLE001 - a sink may raise anything, and whoever asked is told
+                return f"{type(error).__name__}: {error}"
+        self._count_records("delivered", 1)
+        return None
 
     def lag(self) -> int:
         """Return how far the sink is behind the log's head."""
@@ -92,7 +113,7 @@ class Delivery:
                 await self._sink.close()
         except (TimeoutError, SinkError, OSError) as error:
             logger.warning("a sink did not close", sink=self.name, error=f"{type(error).__name__}: {error}")
-        await self._commit()
+        await self.commit()
         self._instruments.sink_up.labels(self.name).set(0)
 
     async def _see_the_last_write_through(self) -> None:
@@ -103,8 +124,6 @@ class Delivery:
                 self.acked = max(self.acked, self._writing_seq)
 
     async def _deliver(self, records: Sequence[Record]) -> None:
-        if not records:
-            return
         self._pending_since = records[0].event.occurred.timestamp()
         wanted = records if self._oldest else [each for each in records if not self._log.is_history(each)]
         self._count_records("filtered", len(records) - len(wanted))
@@ -127,9 +146,10 @@ class Delivery:
     async def _timed_write(self, records: Sequence[Record]) -> None:
         start = time.perf_counter()
         try:
-            self._writing, self._writing_seq = asyncio.ensure_future(self._sink.write(records)), records[-1].seq
-            await asyncio.shield(self._writing)
-            self._writing = None
+            async with self._turn:
+                self._writing, self._writing_seq = asyncio.ensure_future(self._sink.write(records)), records[-1].seq
+                await asyncio.shield(self._writing)
+                self._writing = None
         finally:
             self._instruments.sink_duration.labels(self.name).observe(time.perf_counter() - start)
 
@@ -185,10 +205,11 @@ class Delivery:
     async def _commit_cursor(self) -> None:
         while True:
             await self._dirty.wait()
-            await self._commit()
+            await self.commit()
             await asyncio.sleep(COMMIT_EVERY_SECONDS)
 
-    async def _commit(self) -> None:
+    async def commit(self) -> None:
+        """Keep in the store how far the sink has come."""
         self._dirty.clear()
         if self.acked != self._committed:
             seq = self.acked

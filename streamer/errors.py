@@ -48,7 +48,11 @@ class ConnectionLost(SourceError):  # noqa: N818
 
 
 class StoreError(StreamerError):
-    """The store cannot be opened, read or written."""
+    """The store cannot be opened, read or written; it `may_pass` if the disk is full, failing or busy."""
+
+    def __init__(self, message: str, hint: str | None = None, *, may_pass: bool = False) -> None:
+        super().__init__(message, hint)
+        self.may_pass = may_pass
 
 
 class SinkError(StreamerError):

@@ -5,9 +5,12 @@ Counters that must survive a restart are not here: they live in the store, and `
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 
+from streamer.suspicion import Check
+
 disable_created_metrics()  # type: ignore[no-untyped-call]  # the text format would show each counter twice
 
 _LAG_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600)
+_GAP_BUCKETS = (1, 5, 15, 29, 31, 45, 60, 90, 120, 179, 185, 240, 360, 540, 900, 3600)
 _WRITE_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
 
@@ -18,6 +21,7 @@ class Instruments:
         self.registry = CollectorRegistry()
         self._of_sources()
         self._of_the_log_and_sinks()
+        self._of_liveness()
 
     def _of_sources(self) -> None:
         counter, gauge, histogram = self._counter, self._gauge, self._histogram
@@ -30,7 +34,12 @@ class Instruments:
             "source_disconnects_total", "Websockets that were open and closed, by close code.", "source", "code"
         )
         self.received = counter("events_received_total", "Valid events that came in.", "source", "net", "kind")
-        self.duplicates = counter("events_duplicate_total", "Events that were there already.", "source", "net")
+        self.expired = counter(
+            "events_expired_total",
+            "Events from before the horizon: too old to tell whether we had them.",
+            "source",
+            "net",
+        )
         self.lag = histogram(
             "event_lag_seconds", "From reception by Prefect to our commit, live events.", _LAG_BUCKETS, "source"
         )
@@ -57,11 +66,24 @@ class Instruments:
         )
         self.observer_errors = counter("observer_errors_total", "Errors raised by an observer.", "observer")
 
+    def _of_liveness(self) -> None:
+        self.heartbeat_gap = Histogram(
+            "prefect_flow_run_heartbeat_gap_seconds",
+            "Distance between the beats of a run.",
+            buckets=_GAP_BUCKETS,
+            registry=self.registry,
+        )
+        self.zombie_checks = self._counter("zombie_checks_total", "Suspicions, by what became of them.", "result")
+        for check in Check:
+            self.zombie_checks.labels(check)
+        self.zombie_actions = self._counter("zombie_actions_total", "What was done about zombies.", "action", "result")
+
     def _of_the_log_and_sinks(self) -> None:
         counter, gauge, histogram = self._counter, self._gauge, self._histogram
         self.log_head = gauge("log_head", "The newest seq in the log.")
         self.log_records = gauge("log_records", "Records in the log.")
         self.store_bytes = gauge("store_bytes", "What the store takes on the disk.")
+        self.store_writable = gauge("store_writable", "0 while the store cannot be written, such as on a full disk.")
         self.sink_lag = gauge("sink_lag_records", "From the sink's last acknowledged seq to the head.", "sink")
         self.sink_pending = gauge(
             "sink_oldest_pending_timestamp_seconds",
@@ -76,6 +98,8 @@ class Instruments:
         )
         self.sink_up = gauge("sink_up", "1 while the sink takes records.", "sink")
         self.sink_success = gauge("sink_last_success_timestamp_seconds", "When a sink last took records.", "sink")
+        self.pushes = counter("push_total", "Pushes of all metrics, by how they ended.", "push", "result")
+        self.push_success = gauge("push_last_success_timestamp_seconds", "When a push last succeeded.", "push")
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(f"prefect_streamer_{name}", text, labels, registry=self.registry)

@@ -3,10 +3,10 @@
 import asyncio
 from collections import deque
 
-from streamer.model import Frame, Mark
+from streamer.model import Frame, Item
 
 LIMIT_BYTES = 64 * 1024 * 1024
-MARK_BYTES = 64
+OTHER_BYTES = 64
 
 
 class Intake:
@@ -14,13 +14,13 @@ class Intake:
 
     def __init__(self, limit_bytes: int = LIMIT_BYTES) -> None:
         self._limit = limit_bytes
-        self._waiting: deque[Frame | Mark] = deque()
+        self._waiting: deque[Item] = deque()
         self._bytes = 0
         self._filled = asyncio.Event()
         self._drained = asyncio.Event()
         self._closed = False
 
-    async def put(self, item: Frame | Mark) -> None:
+    async def put(self, item: Item) -> None:
         """Add an item; wait while more bytes are waiting than the limit allows."""
         while self._bytes > self._limit:
             self._drained.clear()
@@ -29,7 +29,7 @@ class Intake:
         self._bytes += _size(item)
         self._filled.set()
 
-    async def take(self, most: int) -> list[Frame | Mark]:
+    async def take(self, most: int) -> list[Item]:
         """Return what has arrived, at most so many; an empty list once closed and drained."""
         while not self._waiting and not self._closed:
             self._filled.clear()
@@ -45,5 +45,5 @@ class Intake:
         self._filled.set()
 
 
-def _size(item: Frame | Mark) -> int:
-    return len(item.data) if isinstance(item, Frame) else MARK_BYTES
+def _size(item: Item) -> int:
+    return len(item.data) if isinstance(item, Frame) else OTHER_BYTES

@@ -6,12 +6,12 @@ Memory and head change only after the store has committed. An append that its ca
 import asyncio
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Collection, Mapping, Sequence
 from datetime import datetime
 from itertools import islice
 
 from schemas import Event, InvalidEvent
-from streamer.model import Appended, Frame, Net, Record, SourceState, Store, Totals
+from streamer.model import Appended, Dues, Frame, Net, Pruned, Record, Retention, SourceState, Store, Totals
 
 NEWEST_KEPT = 2048
 NEWEST_KEPT_BYTES = 32 * 1024 * 1024
@@ -66,7 +66,9 @@ class Log:
     ) -> Appended:
         """Keep the new ones of these events, and wake the readers."""
         work = self.store.append(source, events, net=net, passed_over=passed_over, watermark=watermark)
-        return await asyncio.shield(asyncio.ensure_future(self._committed(work)))
+        commit = asyncio.ensure_future(self._committed(work))
+        commit.add_done_callback(_is_heard)
+        return await asyncio.shield(commit)
 
     async def _committed(self, work: Awaitable[Appended]) -> Appended:
         appended = await work
@@ -78,9 +80,19 @@ class Log:
             self._moved = asyncio.Event()
         return appended
 
+    async def learn(self, dues: Dues) -> Appended:
+        """Note when runs should have started; return what could be measured by it."""
+        return await self.store.learn(dues)
+
     async def quarantine(self, frame: Frame, error: InvalidEvent) -> Totals:
         """Keep a frame that is no valid event."""
         return await self.store.quarantine(frame, error)
+
+    async def prune(self, keep: Retention, *, now: datetime, readers: Collection[str], ids: bool) -> Pruned:
+        """Take one step of forgetting; all is done when it dropped nothing."""
+        pruned = await self.store.prune(keep, now=now, readers=readers, ids=ids)
+        self.size -= pruned.records
+        return pruned
 
     async def after(self, seq: int, limit: int) -> Sequence[Record]:
         """Return at most `limit` records beyond `seq`: from memory, or from the store for a reader far behind."""
@@ -105,3 +117,9 @@ class Log:
             oldest = self._newest.popleft()
             self._floor = oldest.seq
             self._newest_bytes -= len(oldest.event.raw)
+
+
+def _is_heard(commit: asyncio.Future[Appended]) -> None:
+    """Take note of a failure: who waited for it may have been cancelled, and asyncio would complain on its own."""
+    if not commit.cancelled():
+        commit.exception()

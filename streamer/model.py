@@ -6,7 +6,7 @@ as records, in the order of `seq`. Observers hear of each commit; sinks are fed 
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple, Protocol
 from uuid import UUID
@@ -46,6 +46,14 @@ class Mark:
 
 
 @dataclass(frozen=True, slots=True)
+class Dues:
+    """When runs of a source should have started, as the server says, which no event tells; None if it knows no more."""
+
+    source: str
+    due: Mapping[UUID, datetime | None]
+
+
+@dataclass(frozen=True, slots=True)
 class Record:
     """An event with its place in the log. `seq` is ordered, not dense: never do arithmetic on it."""
 
@@ -63,10 +71,24 @@ class Family(StrEnum):
     INFRA_FAILURES = "infra_failures"
     QUARANTINED = "quarantined"
     RECOVERED = "recovered"
+    DUPLICATES = "duplicates"
+    PHANTOMS = "phantoms"
+    HEARTBEATS = "heartbeats"
+    ZOMBIES = "zombies"
+    OVERDUE = "overdue"
+    ZOMBIE_RECOVERIES = "zombie_recoveries"
+    DURATION = "duration"
+    DURATION_SUM = "duration_sum"
+    QUEUE_WAIT = "queue_wait"
+    QUEUE_WAIT_SUM = "queue_wait_sum"
 
 
 class Counter(NamedTuple):
-    """What a counter counts: keyed by ids, since names change; labels are resolved when they are shown."""
+    """What a counter counts: keyed by ids, since names change; labels are resolved when they are shown.
+
+    `labels` are what its family tells apart, `more` what the configuration wants told apart besides. Of histograms the
+    last label is the upper bound of a bucket, and sums are in microseconds.
+    """
 
     family: Family
     source: str
@@ -74,34 +96,65 @@ class Counter(NamedTuple):
     deployment: str = ""
     work_pool: str = ""
     labels: tuple[str, ...] = ()
+    more: tuple[tuple[str, str], ...] = ()
+
+
+class Measured(NamedTuple):
+    """An observation of a histogram: the bucket that it fell into, of which run it is, when it ended."""
+
+    counter: Counter
+    run: UUID
+    seconds: float
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """Counters with their absolute values, and the newest names of the ids in their keys."""
+    """Counters with their absolute values, the newest names of the ids in their keys, and when each was raised last.
+
+    What was `raised` just now is not told.
+    """
 
     counts: Mapping[Counter, int] = field(default_factory=dict)
     names: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Appended:
-    """What a commit added: only what was new. `totals` holds the counters and names that changed."""
-
-    records: Sequence[Record] = ()
-    beats: Sequence[Heartbeat] = ()
-    totals: Totals = field(default_factory=Totals)
-    duplicates: int = 0
+    raised: Mapping[Counter, datetime] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class SourceState:
-    """What the store knows of a source. `epoch` is the server's time at our first start."""
+    """What the store knows of a source. `epoch` is the server's time at our first start.
+
+    What occurred before the `horizon` is forgotten: of what comes from there nobody knows whether it was counted.
+    """
 
     name: str
     identity: str
     epoch: datetime
     watermark: datetime | None = None
+    horizon: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Retention:
+    """How long the store keeps records from when they came, and runs from when they ended; `size` is in bytes."""
+
+    records: timedelta = timedelta(days=30)
+    runs: timedelta = timedelta(days=90)
+    size: int = 10_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """What a step of pruning dropped; `expired` says how many records a reader will never have."""
+
+    records: int = 0
+    runs: int = 0
+    refused: int = 0
+    ids: int = 0
+    expired: Mapping[str, int] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        return any((self.records, self.runs, self.refused, self.ids))
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,9 +172,31 @@ class Beat(NamedTuple):
     received: int
 
 
+class Held(NamedTuple):
+    """A verdict that stands: what a run is held to be, why, and since when."""
+
+    status: str
+    reason: str
+    at: datetime
+
+
+class End(NamedTuple):
+    """How and when a run ended, and what it belongs to."""
+
+    run: UUID
+    group: tuple[str, str, str, str]
+    state: StateType
+    at: datetime
+
+
 @dataclass(frozen=True, slots=True)
 class RunState:
-    """What is known of a run: the state shown is the newest by `occurred`, then by `follows`."""
+    """What is known of a run: the state shown is the newest by `occurred`, then by `follows`.
+
+    `since` is when it came into this type of state and this attempt; the verdict is the one that stands, if any.
+    `due` is when it should have started; `waited` and `lasted` say that how long it waited for that, and how long it
+    took until its present end, was measured.
+    """
 
     id: UUID
     source: str
@@ -142,7 +217,39 @@ class RunState:
     started_at: datetime | None = None
     ended_at: datetime | None = None
     deleted_at: datetime | None = None
+    since: datetime | None = None
+    verdict: Held | None = None
     beats: tuple[Beat, ...] = ()
+    due: datetime | None = None
+    waited: bool = False
+    lasted: bool = False
+
+    @property
+    def group(self) -> tuple[str, str, str, str]:
+        """Return source, flow, deployment and work pool, empty where there is none."""
+        return (self.source, self.flow or "", self.deployment or "", self.work_pool or "")
+
+    @property
+    def end(self) -> End | None:
+        """Return how the run ended; None while it has not."""
+        return End(self.id, self.group, self.state_type, self.ended_at) if self.ended_at and self.state_type else None
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """What a commit added: only what was new. `totals` holds the counters and names that changed, `runs` what runs
+    have become by it.
+
+    What was `expired` occurred before the source's horizon, and was dropped.
+    """
+
+    records: Sequence[Record] = ()
+    beats: Sequence[Heartbeat] = ()
+    totals: Totals = field(default_factory=Totals)
+    measured: Sequence[Measured] = ()
+    runs: Sequence[RunState] = ()
+    duplicates: int = 0
+    expired: int = 0
 
 
 class Clock(Protocol):
@@ -157,7 +264,9 @@ class Clock(Protocol):
         ...
 
 
-Put = Callable[[Frame | Mark], Awaitable[None]]
+Item = Frame | Mark | Dues
+
+Put = Callable[[Item], Awaitable[None]]
 """Where a source puts what arrives; it waits while the pipeline is behind."""
 
 
@@ -204,16 +313,36 @@ class Store(Protocol):
         """Return which of these ids are in the ledger."""
         ...
 
-    async def unfinished(self, source: str) -> Mapping[UUID, StateType]:
+    async def unfinished(self, source: str) -> Mapping[UUID, StateType | None]:
         """Return the runs of a source that have not ended, as far as we know, and were not deleted."""
         ...
 
-    async def holes(self, source: str, before: datetime, limit: int) -> Mapping[UUID, UUID]:
-        """Return what transitions from before a time follow but we do not have, with the run it is missing from."""
+    async def runs(self, ids: Collection[UUID]) -> Mapping[UUID, RunState]:
+        """Return what is known of these runs, by id."""
         ...
 
-    async def forget_holes(self, looked_into: Collection[UUID]) -> None:
-        """Forget these holes: they were looked into, and what could be found is committed."""
+    async def newest_event(self, run: UUID) -> Event | None:
+        """Return the run's newest transition that is in the log."""
+        ...
+
+    async def transitions(self, run: UUID) -> Mapping[UUID, datetime]:
+        """Return the ids of a run's transitions in the log, with when they occurred, phantoms left out."""
+        ...
+
+    async def broken(self, source: str, before: datetime, limit: int) -> set[UUID]:
+        """Return the runs with a break in their chain of states since before a time."""
+        ...
+
+    async def mended(self, runs: Collection[UUID], before: datetime, *, suspected: Collection[UUID] = ()) -> None:
+        """Forget the breaks in these runs' chains: they were looked into, and what could be found is committed."""
+        ...
+
+    async def without_due(self, source: str, limit: int) -> set[UUID]:
+        """Return runs of which nobody has learned yet when they should have started."""
+        ...
+
+    async def learn(self, dues: Dues) -> Appended:
+        """Note when runs should have started; return what could be measured by it."""
         ...
 
     async def epochs(self) -> Mapping[str, datetime]:
@@ -254,6 +383,10 @@ class Store(Protocol):
 
     async def totals(self) -> Totals:
         """Return all counters and names."""
+        ...
+
+    async def prune(self, keep: Retention, *, now: datetime, readers: Collection[str], ids: bool) -> Pruned:
+        """Take one step of forgetting, `ids` too if told to; all is done when it dropped nothing."""
         ...
 
     async def compact(self) -> int:

@@ -16,7 +16,7 @@ from streamer.health import SourceHealth
 from streamer.instruments import Instruments
 from streamer.intake import Intake
 from streamer.log import Log
-from streamer.model import Appended, Frame, Mark, Net, Observer
+from streamer.model import Appended, Dues, Frame, Item, Mark, Net, Observer
 from streamer.selection import Selection
 
 Ours = Verdict | Notice
@@ -51,7 +51,11 @@ class Pipeline:
         """Work until the intake is closed and empty."""
         while items := await self._intake.take(BATCH):
             for (kind, source, net), group in groupby(items, key=_group):
-                if kind is Mark:
+                if kind is Dues:
+                    for dues in group:
+                        assert isinstance(dues, Dues)
+                        self._tell(source, net, await self._log.learn(dues))
+                elif kind is Mark:
                     await self._mark(source, [item for item in group if isinstance(item, Mark)])
                 else:
                     await self._take_in(source, net, [item for item in group if isinstance(item, Frame)])
@@ -79,7 +83,7 @@ class Pipeline:
             (events if self._is_wanted(event) else passed_over).append(event)
         if events or passed_over:
             appended = await self._log.append(source, events, net=net, passed_over=passed_over)
-            self._instruments.duplicates.labels(source, net).inc(appended.duplicates)
+            self._instruments.expired.labels(source, net).inc(appended.expired)
             self._tell(source, net, appended)
 
     def _is_wanted(self, event: Event) -> bool:
@@ -98,7 +102,7 @@ class Pipeline:
                 logger.exception("an observer failed", observer=observer.name)
 
 
-def _group(item: Frame | Mark) -> tuple[type, str, Net]:
+def _group(item: Item) -> tuple[type, str, Net]:
     return (type(item), item.source, item.net if isinstance(item, Frame) else Net.SWEEP)
 
 

@@ -6,6 +6,8 @@ from pydantic import BaseModel, ConfigDict
 
 from schemas import Event, Party
 
+Names = tuple[str, ...]
+
 
 class Selection(BaseModel):
     """Globs for names; an empty list selects everything. Of several lists, an event must pass each."""
@@ -24,17 +26,23 @@ class Selection(BaseModel):
 
     def __contains__(self, event: Event) -> bool:
         """Tell whether this event is selected."""
-        return self.is_everything or (
-            _any(self.flows, _names(event.flow))
-            and _any(self.deployments, _names(event.deployment))
-            and _any(self.work_pools, _names(event.work_pool))
-            and _any(self.tags, event.tags)
+        return self.is_everything or self.selects(
+            _names(event.flow), _names(event.deployment), _names(event.work_pool), event.tags
+        )
+
+    def selects(self, flow: Names, deployment: Names, work_pool: Names, tags: Names) -> bool:
+        """Tell whether a run is selected that belongs to these, each by its name and its id."""
+        return (
+            _any(self.flows, flow)
+            and _any(self.deployments, deployment)
+            and _any(self.work_pools, work_pool)
+            and _any(self.tags, tags)
         )
 
 
-def _any(globs: tuple[str, ...], names: tuple[str, ...]) -> bool:
+def _any(globs: Names, names: Names) -> bool:
     return not globs or any(fnmatchcase(name, glob) for name in names for glob in globs)
 
 
-def _names(party: Party | None) -> tuple[str, ...]:
+def _names(party: Party | None) -> Names:
     return (party.name or "", party.id) if party else ()

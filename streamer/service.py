@@ -7,29 +7,39 @@ the grace; then the web server, and last the store.
 import asyncio
 import signal
 import socket
-from collections.abc import AsyncIterator, Iterable
+import sys
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager, nullcontext
+from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import structlog
 import uvicorn
 
 from streamer import __version__
+from streamer.board import Board
 from streamer.config import Settings
-from streamer.connecting import connection_of
 from streamer.core import Core, open_core
-from streamer.errors import ConfigError, ConnectionLost
+from streamer.errors import ConfigError
 from streamer.health import SourceHealth
+from streamer.ingesting import ingest
+from streamer.liveness import Tracker
 from streamer.model import Observer
-from streamer.source.api import Api
-from streamer.source.live import LiveSource
-from streamer.source.states import States
-from streamer.source.sweep import Sweep
+from streamer.operating import commands
+from streamer.push.pushing import pushing
+from streamer.pushes import pushes_of
+from streamer.reports import Bucket, span_until
+from streamer.run_view import as_json
+from streamer.upkeep import keep_up
+from streamer.watch import Watch
+from streamer.web import api, control
 from streamer.web.app import SinkStatus, SourceStatus, Status, create_app
 
 NEWEST_SHOWN = 25
-COMPACT_EVERY_SECONDS = 60.0
-HELLO_EVERY_SECONDS = 2.0
+ZOMBIES_SHOWN = 1_000
+SWITCH_SECONDS = 0.0001
+"""How long a thread may keep the interpreter from the others: with Python's 5 ms, a scrape holds up an append by 80."""
 
 logger = structlog.get_logger(__name__)
 
@@ -78,8 +88,9 @@ class Service:
         async with open_core(self._settings, address=address) as core, _serving(_app(core), listener):
             names = [delivery.name for delivery in core.deliveries]
             logger.info("started", page=address, store=str(core.store.path), sinks=names)
-            self._started.set_result((address, core))
-            await self._work(core)
+            async with pushing(await pushes_of(core), grace=self._settings.grace):
+                self._started.set_result((address, core))
+                await self._work(core)
         logger.info("stopped", head=core.log.head)
 
     async def _work(self, core: Core) -> None:
@@ -87,32 +98,42 @@ class Service:
             self._settings.source, core.instruments, clock=core.clock
         )
         async with asyncio.TaskGroup() as tasks, core.delivering():
-            ingesting = tasks.create_task(self._ingest(core, health), name="source")
-            compacting = tasks.create_task(_compact(core), name="compact")
-            moving = tasks.create_task(core.pipeline(health, *self._observers).run(), name="pipeline")
+            core.store.be_patient(True)
+            keeping_up = tasks.create_task(keep_up(core, health), name="upkeep")
+            rules, names = self._settings.liveness, core.metrics.names
+            tracker = Tracker(lambda move: rules.limits_of(move, names))
+            watch = Watch(tracker, health, core.clock, core.instruments)
+            board = await Board.of(core, {health.name: tracker})
+            asking = tasks.create_task(board.keep_asking(), name="board")
+            observers: list[Observer] = [health, watch, board.outcomes, *self._observers]
+            moving = tasks.create_task(core.pipeline(*observers).run(), name="pipeline")
+            ingesting = tasks.create_task(ingest(core, health, watch, board), name="source")
             await self._stopping.wait()
-            for task in (ingesting, compacting):
+            for task in (ingesting, keeping_up, asking):
                 task.cancel()
-            await asyncio.wait((ingesting, compacting))
+            await asyncio.wait((ingesting, keeping_up, asking))
             core.intake.close()
+            await asyncio.wait([moving], timeout=self._settings.grace.total_seconds())
+            core.store.be_patient(False)
             await moving
-
-    async def _ingest(self, core: Core, health: SourceHealth) -> None:
-        connection = connection_of(self._settings)
-        async with Api(connection, core.clock, core.instruments) as api:
-            await _hello(api, health)
-            state = await core.log.open_source(health.name, identity=connection.api_url, now=core.clock.now())
-            live = LiveSource(connection, health, core.clock)
-            sweep = Sweep(api, core.store, health, state, history=self._settings.since)
-            states = States(api, core.store, health, state, every=self._settings.resync)
-            async with asyncio.TaskGroup() as nets:
-                nets.create_task(live.run(core.intake.put), name="live")
-                nets.create_task(sweep.run(core.intake.put), name="sweep")
-                nets.create_task(states.run(core.intake.put), name="states")
 
 
 def _app(core: Core) -> Any:
-    return create_app(core.metrics, lambda: status_of(core), lambda: core.log.newest(NEWEST_SHOWN))
+    questions = api.routes(partial(_zombies, core), partial(_history, core))
+    orders = control.routes(core.store.token, commands(core))
+    newest = partial(core.log.newest, NEWEST_SHOWN)
+    return create_app(core.metrics, partial(status_of, core), newest, [*orders, *questions])
+
+
+async def _zombies(core: Core) -> list[dict[str, Any]]:
+    """Return the runs that a verdict stands of."""
+    return [as_json(run, core.metrics.names) for run in await core.store.find_runs(judged=True, limit=ZOMBIES_SHOWN)]
+
+
+async def _history(core: Core, *, since: timedelta, interval: timedelta, flows: Sequence[str]) -> list[Bucket]:
+    """Return how many runs were due in each interval up to now, by state."""
+    now = core.clock.now()
+    return await core.store.run_history(span_until(now, since=since, interval=interval, flows=flows), now=now)
 
 
 def status_of(core: Core) -> Status:
@@ -130,36 +151,22 @@ def status_of(core: Core) -> Status:
         for health in core.health.values()
     ]
     missing = [f"source {each.name}: {each.missing}" for each in core.health.values() if each.missing]
+    missing += [core.store.trouble] if core.store.trouble else []
     behind = [SinkStatus(each.name, each.acked, each.lag()) for each in core.deliveries]
     return Status(__version__, sources, behind, core.log.head, missing or ([] if sources else ["no source yet"]))
-
-
-async def _hello(api: Api, health: SourceHealth) -> None:
-    """Wait for the server, however long it takes; refused credentials are fatal here."""
-    while True:
-        try:
-            return await api.hello()
-        except ConnectionLost as error:
-            if health.problem != str(error):
-                logger.warning("waiting for the server", source=health.name, error=str(error))
-            health.problem = str(error)
-            await asyncio.sleep(error.after or HELLO_EVERY_SECONDS)
-
-
-async def _compact(core: Core) -> None:
-    while True:
-        await asyncio.sleep(COMPACT_EVERY_SECONDS)
-        await core.store.compact()
 
 
 def _listen(settings: Settings) -> socket.socket:
     host, port = settings.listen_address
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        return socket.create_server((host, port), family=family)
+        listener = socket.create_server((host, port), family=family)
     except OSError as error:
         hint = "another service may be there: choose another with --listen HOST:PORT"
         raise ConfigError(f"cannot listen on {settings.listen}: {error.strerror}", hint) from error
+    # asyncio does this for sockets of its own making; without it each answer waits 40 ms for the client's ACK.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener
 
 
 class _Server(uvicorn.Server):
@@ -182,7 +189,8 @@ async def _serving(app: Any, listener: socket.socket) -> AsyncIterator[None]:
 
 
 async def run_until_signalled(service: Service) -> None:
-    """Run the service; SIGINT and SIGTERM stop it."""
+    """Run the service, which has this process to itself; SIGINT and SIGTERM stop it."""
+    sys.setswitchinterval(SWITCH_SECONDS)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, service.stop)

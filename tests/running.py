@@ -14,8 +14,12 @@ import orjson
 from prometheus_client.parser import text_string_to_metric_families
 
 from streamer.demo.server import free_port
+from streamer.sinks.lines_file import whole_lines
 
 DEADLINE_SECONDS = 45
+
+PREFECT_PYTHON = os.environ.get("TEST_PREFECT_PYTHON", sys.executable)
+"""The interpreter of Prefect servers and flows: `make test-prefect` names one that has another Prefect."""
 
 
 def isolated(folder: Path) -> dict[str, str]:
@@ -61,18 +65,18 @@ class RunningService:
 
     def ids(self) -> list[str]:
         """Return the ids of Prefect's events in the jsonl file, in order; notices are ours."""
-        lines = self.file.read_bytes().splitlines() if self.file.exists() else []
-        return [record["id"] for record in map(orjson.loads, lines) if record["kind"] != "notice"]
+        return [record["id"] for record in map(orjson.loads, whole_lines(self.file)) if record["kind"] != "notice"]
 
-    def counted(self, name: str) -> int:
-        """Return a counter, summed over its labels, as a scraper sees it."""
+    def counted(self, name: str, **labels: str) -> int:
+        """Return a counter as a scraper sees it: the sum of its series, or of those that have these labels."""
         text = httpx.get(f"{self.address}/metrics", trust_env=False).raise_for_status().text
-        families = text_string_to_metric_families(text)
-        return int(sum(each.value for family in families for each in family.samples if each.name == name))
+        samples = [each for family in text_string_to_metric_families(text) for each in family.samples]
+        wanted = (each for each in samples if each.name == name and labels.items() <= each.labels.items())
+        return int(sum(each.value for each in wanted))
 
-    def wait_until(self, condition: Callable[[], object]) -> None:
+    def wait_until(self, condition: Callable[[], object], *, seconds: float = DEADLINE_SECONDS) -> None:
         """Return once the condition holds; fail with the service's log when it does not in time."""
-        deadline = time.monotonic() + DEADLINE_SECONDS
+        deadline = time.monotonic() + seconds
         while not condition():
             assert time.monotonic() < deadline, self.log.read_text()
             time.sleep(0.05)  # the pace of asking, not a wait for an effect

@@ -39,6 +39,7 @@ def test_halves_are_the_whole(start: int, width: int) -> None:
     assert (left.start, left.end, right.end) == (start, right.start, start + width)
     assert left.end > left.start
     assert right.end > right.start
+    assert left.last + 1 == right.start, "the server's bounds are inclusive: an event on the border is in one half"
 
 
 @pytest.mark.parametrize(

@@ -5,10 +5,23 @@ from typing import Any
 
 import pytest
 
-from schemas import decode
-from streamer.counting import TERMINAL_STATES, USUAL_TRANSITIONS, initial, names, raised
+from schemas import Reason, decode
+from streamer.counting import TERMINAL_STATES, USUAL_TRANSITIONS, initial, initial_of, names, raised
 from streamer.model import Counter, Family
-from tests.frames import Json, bare, deployed, event, flow_run, heartbeat, pull_step, related, transition, verdict
+from tests.frames import (
+    WORK_QUEUE,
+    Json,
+    bare,
+    deployed,
+    edited,
+    event,
+    flow_run,
+    heartbeat,
+    pull_step,
+    related,
+    transition,
+    verdict,
+)
 
 FLOW, DEPLOYMENT, POOL = (
     "d75a7def-acb0-4581-ac29-5945fc5a25ba",
@@ -33,7 +46,10 @@ TABLE: list[tuple[Json, list[tuple[str, tuple[str, ...]]]]] = [
     (transition("PENDING", "RUNNING"), [moved("PENDING", "RUNNING")]),
     (transition("RUNNING", "COMPLETED"), [moved("RUNNING", "COMPLETED"), ("finished", ("COMPLETED",))]),
     (transition("RUNNING", "FAILED"), [moved("RUNNING", "FAILED"), ("finished", ("FAILED",))]),
-    (transition("PENDING", "CRASHED"), [moved("PENDING", "CRASHED"), ("finished", ("CRASHED",))]),
+    (
+        transition("PENDING", "CRASHED"),
+        [moved("PENDING", "CRASHED"), ("finished", ("CRASHED",)), ("infra_failures", ("infrastructure",))],
+    ),
     (transition("CANCELLING", "CANCELLED"), [moved("CANCELLING", "CANCELLED"), ("finished", ("CANCELLED",))]),
     (transition(None, "COMPLETED"), [moved(None, "COMPLETED"), ("finished", ("COMPLETED",))]),
     (transition("FAILED", "FAILED"), [moved("FAILED", "FAILED")]),
@@ -46,8 +62,14 @@ TABLE: list[tuple[Json, list[tuple[str, tuple[str, ...]]]]] = [
     (pull_step("git_clone", failed=True), [("infra_failures", ("git_clone",))]),
     (pull_step(failed=True, payload={}), [("infra_failures", ("",))]),
     (pull_step("git_clone"), []),
-    (heartbeat(), []),
-    (verdict(), []),
+    (heartbeat(), [("heartbeats", ())]),
+    (verdict(), [("zombies", ())]),
+    (verdict("suspect"), [("overdue", ("heartbeat_missing",))]),
+    (verdict("overdue"), [("overdue", ("heartbeat_missing",))]),
+    (verdict("recovered"), []),
+    (edited(verdict("recovered"), "payload", "verdict", "reason", to="heartbeat"), [("zombie_recoveries", ())]),
+    (verdict("acted"), []),
+    (verdict("undead"), []),
     (event("prefect.flow-run.something-of-mine", flow_run()), []),
 ]
 
@@ -72,10 +94,17 @@ def test_the_type_left_is_taken_from_the_intention_where_the_state_before_is_mis
 
 def test_beside_a_transition_all_usual_ones_are_shown_at_0() -> None:
     shown = list(initial(ABOUT._replace(labels=("PENDING", "RUNNING"))))
-    assert Tally(each.family for each in shown) == {Family.TRANSITIONS: 14, Family.FINISHED: 4, Family.RETRIES: 1}
+    once = dict.fromkeys((Family.RETRIES, Family.ZOMBIES, Family.ZOMBIE_RECOVERIES), 1)
+    assert Tally(each.family for each in shown) == {Family.TRANSITIONS: 14, Family.FINISHED: 4, **once}
     assert {each.labels for each in shown} == {*USUAL_TRANSITIONS, *((state,) for state in TERMINAL_STATES), ()}
     assert {each[1:5] for each in shown} == {("default", FLOW, DEPLOYMENT, POOL)}
-    assert len(set(shown)) == 19
+    assert len(set(shown)) == len(shown)
+
+
+def test_of_a_source_phantoms_and_each_reason_of_quarantine_are_shown_at_0() -> None:
+    shown = {(each.family, each.source, *each.labels) for each in initial_of("default")}
+    quarantined = {(Family.QUARANTINED, "default", reason.value) for reason in Reason}
+    assert shown == {(Family.PHANTOMS, "default"), *quarantined}
 
 
 @pytest.mark.parametrize("family", [each for each in Family if each is not Family.TRANSITIONS])
@@ -91,7 +120,8 @@ def test_what_a_finish_raises_was_shown_at_0(state: str) -> None:
 
 def test_an_event_names_the_ids_in_its_counters_keys() -> None:
     told = names(decode(bare(transition(related=deployed("prod")))))
-    assert told == {FLOW: "sleepy", DEPLOYMENT: "sleepy-nightly", POOL: "local-pool"}
+    queue = WORK_QUEUE.removeprefix("prefect.work-queue.")
+    assert told == {FLOW: "sleepy", DEPLOYMENT: "sleepy-nightly", POOL: "local-pool", queue: "default"}
 
 
 def test_an_id_without_a_name_is_not_named() -> None:

@@ -39,9 +39,30 @@ def instructions() -> list[tuple[str, str]]:
     return [(word, rest) for word, _, rest in (line.partition(" ") for line in joined.splitlines() if line)]
 
 
-def rules() -> list[dict[str, Any]]:
+def rules(kind: str) -> list[dict[str, Any]]:
+    """Return the rules that have an `alert`, or a `record`."""
     files = sorted((DEPLOY / "prometheus/rules").glob("*.yml"))
-    return [rule for file in files for group in load(file)["groups"] for rule in group["rules"]]
+    every = [rule for file in files for group in load(file)["groups"] for rule in group["rules"]]
+    return [rule for rule in every if kind in rule]
+
+
+ALERTS = rules("alert")
+RECORDINGS = rules("record")
+ALERT_NAMES = [rule["alert"] for rule in ALERTS]
+ALL_RULES = {rule.get("alert") or rule["record"]: rule["expr"] for rule in (*ALERTS, *RECORDINGS)}
+
+
+def shown_cases() -> Iterator[tuple[str, bool]]:
+    """Yield alert by alert what the rules' own tests expect: that it fires, or that it does not."""
+    for file in sorted((DEPLOY / "prometheus/rules/tests").glob("*.yml")):
+        for test in load(file)["tests"]:
+            yield from ((case["alertname"], bool(case["exp_alerts"])) for case in test["alert_rule_test"])
+
+
+def sections() -> dict[str, str]:
+    """Return the runbook's sections by the anchor that a link to them has."""
+    _, *parts = re.split(r"^## ", (ROOT / "docs/runbook.md").read_text(), flags=re.MULTILINE)
+    return {heading.lower(): text for heading, _, text in (part.partition("\n") for part in parts)}
 
 
 def metrics_in(expression: str) -> set[str]:
@@ -135,28 +156,74 @@ def test_prometheus_finds_the_rules_where_compose_mounts_them() -> None:
         ('absent(up{job="a"} == 1)', {"up"}),
         ("increase(prefect_x_total[15m]) > 0", {"prefect_x_total"}),
         ("sum by (flow) (rate(other_total[5m])) / on(flow) prefect_flow_runs", {"other_total", "prefect_flow_runs"}),
+        ('a:b:c{flow=~"x"} > on (job) group_left () clamp_min(d[6d] offset 26h, 5) or vector(0)', {"a:b:c", "d"}),
     ],
 )
 def test_metric_names_are_found_in_an_expression(expression: str, names: set[str]) -> None:
     assert metrics_in(expression) == names
 
 
-@pytest.mark.parametrize("rule", rules(), ids=lambda rule: rule["alert"])
-def test_every_rule_asks_for_our_metrics_only(rule: dict[str, Any]) -> None:
-    names = metrics_in(rule["expr"])
+@pytest.mark.parametrize("name", ALL_RULES)
+def test_every_rule_asks_for_our_metrics_only(name: str) -> None:
+    names = metrics_in(ALL_RULES[name])
+    ours = {rule["record"] for rule in RECORDINGS} | {"up"}
     assert names
-    assert {name for name in names if name != "up" and not name.startswith("prefect_")} == set()
+    assert {name for name in names - ours if not name.startswith("prefect_")} == set()
 
 
-@pytest.mark.parametrize("rule", rules(), ids=lambda rule: rule["alert"])
-def test_every_rule_says_how_bad_it_is_and_what_to_do(rule: dict[str, Any]) -> None:
+def test_every_recording_is_asked_for_by_an_alert_or_a_dashboard() -> None:
+    boards = "".join(path.read_text() for path in (DEPLOY / "grafana/dashboards").glob("*.json"))
+    asked = boards + " ".join(ALL_RULES.values())
+    assert [rule["record"] for rule in RECORDINGS if rule["record"] not in asked] == []
+
+
+@pytest.mark.parametrize("rule", ALERTS, ids=ALERT_NAMES)
+def test_every_alert_says_how_bad_it_is_and_what_to_do(rule: dict[str, Any]) -> None:
     assert rule["labels"]["severity"] in {"warning", "critical"}
-    assert rule["annotations"].keys() == {"summary", "description"}
+    assert rule["annotations"].keys() == {"summary", "description", "runbook_url"}
     assert all(text.strip() for text in rule["annotations"].values())
 
 
-@pytest.mark.parametrize("name", [rule["alert"] for rule in rules()])
-def test_every_rule_is_shown_firing_and_silent(name: str) -> None:
-    files = sorted((DEPLOY / "prometheus/rules/tests").glob("*.yml"))
-    cases = [case for file in files for test in load(file)["tests"] for case in test["alert_rule_test"]]
-    assert {bool(case["exp_alerts"]) for case in cases if case["alertname"] == name} == {True, False}
+@pytest.mark.parametrize("rule", ALERTS, ids=ALERT_NAMES)
+def test_every_alert_has_its_section_in_the_runbook(rule: dict[str, Any]) -> None:
+    file, _, anchor = rule["annotations"]["runbook_url"].partition("#")
+    assert (file, anchor) == ("docs/runbook.md", rule["alert"].lower())
+    parts = re.findall(r"^\*\*(.+?)\.\*\*", sections().get(anchor, ""), re.MULTILINE)
+    assert parts == ["Means", "How bad", "Look first", "Do"]
+
+
+def test_runbook_has_no_section_for_an_alert_that_does_not_exist() -> None:
+    assert sections().keys() == {name.lower() for name in ALERT_NAMES}
+
+
+def test_commands_in_runbook_exist() -> None:
+    from typer.main import get_command
+
+    from streamer.cli import app
+
+    top = getattr(get_command(app), "commands", {})
+    commands = {name: getattr(command, "commands", {}) for name, command in top.items()}
+    told = re.findall(r"`streamer ([a-z-]+)(?: ([a-z]+))?", (ROOT / "docs/runbook.md").read_text())
+    assert told
+    assert [each for each in told if each[0] not in commands] == []
+    assert [each for each in told if commands[each[0]] and each[1] not in commands[each[0]]] == []
+
+
+@pytest.mark.parametrize("name", ALERT_NAMES)
+def test_every_alert_is_shown_firing_and_silent(name: str) -> None:
+    assert {fires for alert, fires in shown_cases() if alert == name} == {True, False}
+
+
+def test_no_case_is_of_an_alert_that_does_not_exist() -> None:
+    assert {alert for alert, _ in shown_cases()} == set(ALERT_NAMES)
+
+
+def test_grafana_finds_the_dashboards_where_compose_mounts_them() -> None:
+    targets = {target: ROOT / source for source, target in volumes() if source.startswith(".")}
+    (provider,) = load(DEPLOY / "grafana/provisioning/dashboards/streamer.yml")["providers"]
+    assert targets["/etc/grafana/provisioning/dashboards"] == DEPLOY / "grafana/provisioning/dashboards"
+    assert sorted(file.name for file in targets[provider["options"]["path"]].glob("*.json")) == [
+        "deployment.json",
+        "fleet.json",
+        "streamer.json",
+    ]

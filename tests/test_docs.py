@@ -1,30 +1,34 @@
 """The documentation and the code say the same."""
 
 import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
 from typer.main import get_command
 
-from streamer import sinks
+from schemas import StateType
+from streamer import config, push, sinks
 from streamer.cli import app
 from streamer.clock import SystemClock
 from streamer.config import Settings
 from streamer.instruments import Instruments
-from streamer.metrics import Metrics
-from streamer.model import Record, Totals
+from streamer.model import Record
+from streamer.rules import LivenessSettings
+from streamer.suspicion import USUAL, Move
 from streamer.testing.conformance import events
+from tests.gauges import AllMetrics
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def table(heading: str) -> list[list[str]]:
-    """Return the cells of the first table below a heading of the README, head and ruler left out."""
+    """Return the cells of the last table below a heading of the README, head and ruler left out."""
     section = README.split(f"\n## {heading}\n", 1)[1].split("\n## ", 1)[0]
-    rows = [line for line in section.splitlines() if line.startswith("|")]
-    return [[cell.strip() for cell in row.strip("|").split(" | ")] for row in rows[2:]]
+    rows = [line for line in re.split(r"\n(?!\|)", section) if "|---|" in line][-1].splitlines()
+    return [[cell.strip() for cell in row.strip("|").split(" | ")] for row in rows if row.startswith("|")][2:]
 
 
 def quoted(cell: str) -> list[str]:
@@ -42,10 +46,8 @@ def test_defaults_are_as_documented() -> None:
 
 
 def test_every_metric_is_documented_with_its_type_and_labels_and_no_other() -> None:
-    instruments = Instruments()
-    metrics = Metrics(instruments, Totals(), SystemClock())
     shown = {}
-    for family in metrics.registry.collect():
+    for family in AllMetrics(SystemClock()).counters.exposed.collect():
         name = family.name + ("_total" if family.type == "counter" else "")
         shown[name] = family.type
     documented = {quoted(row[0])[0]: row[1] for row in table("Metrics")}
@@ -66,7 +68,7 @@ def test_every_command_is_documented_and_no_other() -> None:
     there = {f"{name} {sub}" for name, subs in groups.items() for sub in subs} | {
         name for name, subs in groups.items() if not subs
     }
-    documented = {" ".join(re.findall(r"\b[a-z]+\b", quoted(row[0])[0])[1:]) for row in table("Commands")}
+    documented = {" ".join(re.findall(r"\b[a-z]+(?:-[a-z]+)*\b", quoted(row[0])[0])[1:]) for row in table("Commands")}
     assert documented == there
 
 
@@ -77,15 +79,34 @@ def test_every_sink_is_documented_with_its_options_and_no_other() -> None:
         assert options | {"path"} == set(sinks.load(kind).Options.model_fields) | {"path"}
 
 
-def test_documented_configuration_is_valid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from streamer import config
+def test_every_push_is_documented_with_its_options_and_no_other() -> None:
+    documented = {quoted(row[0])[0]: set(quoted(row[2])) - {"global"} for row in table("Push")}
+    assert documented == {kind: set(push.load(kind).Options.model_fields) for kind in push.KINDS}
 
+
+def test_documented_push_is_valid() -> None:
+    section = README.split("\n## Push\n", 1)[1]
+    settings = tomllib.loads(section.split("```toml\n", 1)[1].split("```", 1)[0])["push"]
+    for name, each in config.only(push=settings).push.items():
+        push.build(name, each.type, each.options).close()
+
+
+def test_documented_configuration_is_valid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     toml = README.split("```toml\n", 1)[1].split("```", 1)[0]
     (tmp_path / "streamer.toml").write_text(toml)
     monkeypatch.chdir(tmp_path)
     settings = config.load()
     assert list(settings.sinks) == ["archive"]
     sinks.build(settings.sinks["archive"].type, settings.sinks["archive"].options)
+
+
+def test_documented_limits_of_liveness_are_the_defaults() -> None:
+    documented = tomllib.loads(README.split("```toml\n[liveness]", 1)[1].split("\n[[", 1)[0].partition("\n")[2])
+    said, unsaid = LivenessSettings(**documented), LivenessSettings()
+    assert set(documented) == set(LivenessSettings.model_fields) - {"overrides", "enabled"}
+    assert (said.acting, said.sla_tag) == (unsaid.acting, unsaid.sla_tag)
+    move = Move(0, StateType.RUNNING, "Running")
+    assert said.limits_of(move, {}) == unsaid.limits_of(move, {}) == USUAL
 
 
 async def test_example_of_a_sink_works(capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from streamer.intake import MARK_BYTES, Intake
-from streamer.model import Frame, Mark, Net
+from streamer.intake import OTHER_BYTES, Intake
+from streamer.model import Frame, Item, Mark, Net
 
 MARK = Mark("default", datetime(2026, 1, 1, tzinfo=UTC))
 
@@ -20,7 +20,7 @@ async def settle() -> None:
         await asyncio.sleep(0)
 
 
-async def filled(items: Sequence[Frame | Mark], *, limit_bytes: int = 1000) -> Intake:
+async def filled(items: Sequence[Item], *, limit_bytes: int = 1000) -> Intake:
     intake = Intake(limit_bytes)
     for item in items:
         await intake.put(item)
@@ -28,7 +28,7 @@ async def filled(items: Sequence[Frame | Mark], *, limit_bytes: int = 1000) -> I
 
 
 async def test_what_arrived_is_taken_in_order() -> None:
-    items: list[Frame | Mark] = [frame(1), MARK, frame(2), frame(3)]
+    items: list[Item] = [frame(1), MARK, frame(2), frame(3)]
     intake = await filled(items)
     assert await intake.take(3) + await intake.take(3) == items
 
@@ -67,7 +67,7 @@ async def test_a_frame_above_the_limit_goes_through_alone() -> None:
 
 
 async def test_marks_count_towards_the_limit() -> None:
-    intake = await filled([MARK, MARK], limit_bytes=2 * MARK_BYTES - 1)
+    intake = await filled([MARK, MARK], limit_bytes=2 * OTHER_BYTES - 1)
     putting = asyncio.create_task(intake.put(MARK))
     await settle()
     assert not putting.done()
@@ -78,7 +78,7 @@ async def test_marks_count_towards_the_limit() -> None:
 async def test_many_that_wait_to_put_all_get_their_turn() -> None:
     intake = Intake(50)
     putting = asyncio.gather(*(intake.put(frame(number)) for number in range(100)))
-    taken: list[Frame | Mark] = []
+    taken: list[Item] = []
     while len(taken) < 100:
         taken += await intake.take(7)
     await putting

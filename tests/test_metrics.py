@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import orjson
 import prometheus_client
@@ -14,13 +14,19 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 from prometheus_client.samples import Sample
 
-from schemas import Event, decode
+from schemas import Event, StateType, decode
 from streamer.counting import TERMINAL_STATES, USUAL_TRANSITIONS
 from streamer.instruments import Instruments
-from streamer.metrics import Metrics
-from streamer.model import Appended, Counter, Family, Net, Record, Totals
+from streamer.inventory import Deployment, Inventory, WorkPool, WorkQueue
+from streamer.liveness import Tracker
+from streamer.metrics.counters import Metrics
+from streamer.model import Appended, Counter, End, Family, Net, Record, Totals
+from streamer.reports import Statistics, Window
 from streamer.store.sqlite import SqliteStore
+from streamer.suspicion import Move
 from streamer.testing import an_event
+from streamer.timestamps import to_micros
+from tests.gauges import AllMetrics
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
@@ -33,6 +39,40 @@ CATALOGUE = {
     "prefect_flow_runs_finished_total": ("counter", f"{PARTIES} state"),
     "prefect_flow_run_retries_total": ("counter", PARTIES),
     "prefect_flow_run_infra_failures_total": ("counter", f"{PARTIES} step"),
+    "prefect_flow_run_duration_seconds": ("histogram", f"{PARTIES} state"),
+    "prefect_flow_run_queue_wait_seconds": ("histogram", PARTIES),
+    # B. now
+    "prefect_flow_runs": ("gauge", f"{PARTIES} state"),
+    "prefect_flow_run_oldest_state_timestamp_seconds": ("gauge", f"{PARTIES} state"),
+    "prefect_flow_run_last_finished_timestamp_seconds": ("gauge", f"{PARTIES} state"),
+    "prefect_flow_run_consecutive_failures": ("gauge", PARTIES),
+    # C. liveness
+    "prefect_flow_run_heartbeats_total": ("counter", PARTIES),
+    "prefect_flow_run_heartbeat_gap_seconds": ("histogram", ""),
+    "prefect_flow_run_liveness": ("gauge", f"{PARTIES} status"),
+    "prefect_flow_run_oldest_heartbeat_timestamp_seconds": ("gauge", PARTIES),
+    "prefect_flow_run_zombies_total": ("counter", PARTIES),
+    "prefect_flow_run_overdue_total": ("counter", f"{PARTIES} reason"),
+    "prefect_flow_run_zombie_recoveries_total": ("counter", PARTIES),
+    "prefect_streamer_zombie_checks_total": ("counter", "result"),
+    "prefect_streamer_zombie_actions_total": ("counter", "action result"),
+    "prefect_streamer_tracked_runs": ("gauge", "source"),
+    # D. history windows
+    "prefect_flow_run_history_runs": ("gauge", "window flow state"),
+    "prefect_flow_run_history_run_time_seconds": ("gauge", "window flow stat"),
+    "prefect_flow_run_history_lateness_seconds": ("gauge", "window flow stat"),
+    # E. inventory
+    "prefect_flows": ("gauge", ""),
+    "prefect_deployments": ("gauge", ""),
+    "prefect_work_pools": ("gauge", ""),
+    "prefect_work_queues": ("gauge", ""),
+    "prefect_deployment_info": ("gauge", "flow deployment work_pool work_queue status"),
+    "prefect_deployment_paused": ("gauge", "flow deployment work_pool work_queue"),
+    "prefect_work_pool_info": ("gauge", "work_pool type"),
+    "prefect_work_pool_ready": ("gauge", "work_pool"),
+    "prefect_work_queue_late_runs": ("gauge", "work_pool work_queue"),
+    "prefect_work_queue_last_polled_timestamp_seconds": ("gauge", "work_pool work_queue"),
+    "prefect_streamer_inventory_last_success_timestamp_seconds": ("gauge", ""),
     # F. source and stream
     "prefect_streamer_build_info": ("gauge", "version python"),
     "prefect_streamer_source_connected": ("gauge", "source"),
@@ -42,7 +82,9 @@ CATALOGUE = {
     "prefect_streamer_events_received_total": ("counter", "source net kind"),
     "prefect_streamer_events_duplicate_total": ("counter", "source net"),
     "prefect_streamer_events_recovered_total": ("counter", "source net"),
+    "prefect_streamer_events_expired_total": ("counter", "source net"),
     "prefect_streamer_events_quarantined_total": ("counter", "source reason"),
+    "prefect_streamer_phantom_events_total": ("counter", "source"),
     "prefect_streamer_audit_windows_total": ("counter", "source result"),
     "prefect_streamer_event_lag_seconds": ("histogram", "source"),
     "prefect_streamer_event_skew_seconds": ("histogram", "source"),
@@ -51,6 +93,7 @@ CATALOGUE = {
     "prefect_streamer_log_head": ("gauge", ""),
     "prefect_streamer_log_records": ("gauge", ""),
     "prefect_streamer_store_bytes": ("gauge", ""),
+    "prefect_streamer_store_writable": ("gauge", ""),
     "prefect_streamer_series_limited_total": ("counter", "metric"),
     "prefect_streamer_api_requests_total": ("counter", "endpoint code"),
     "prefect_streamer_api_request_duration_seconds": ("histogram", "endpoint code"),
@@ -64,6 +107,8 @@ CATALOGUE = {
     "prefect_streamer_dead_letters": ("gauge", "sink"),
     "prefect_streamer_sink_up": ("gauge", "sink"),
     "prefect_streamer_sink_last_success_timestamp_seconds": ("gauge", "sink"),
+    "prefect_streamer_push_total": ("counter", "push result"),
+    "prefect_streamer_push_last_success_timestamp_seconds": ("gauge", "push"),
 }
 
 
@@ -75,8 +120,17 @@ class NoonClock:
         return 0.0
 
 
-def showing(counts: dict[Counter, int] | None = None, names: dict[str, str] | None = None, **limit: int) -> Metrics:
-    return Metrics(Instruments(), Totals(counts or {}, names or {}), NoonClock(), **limit)
+def showing(counts: dict[Counter, int] | None = None, names: dict[str, str] | None = None, **choices: Any) -> Metrics:
+    totals = Totals(counts or {}, names or {})
+    return AllMetrics(NoonClock(), totals, trackers={"default": watched()}, **choices).counters
+
+
+def watched() -> Tracker:
+    """Return a tracker of one run that beats."""
+    tracker, run, at = Tracker(), uuid4(), to_micros(NOON)
+    tracker.moved(run, Move(at, StateType.RUNNING, "Running"))
+    tracker.beat(run, at, at, at)
+    return tracker
 
 
 def moved(flow: str, deployment: str = "", before: str = "PENDING", after: str = "RUNNING") -> Counter:
@@ -84,7 +138,7 @@ def moved(flow: str, deployment: str = "", before: str = "PENDING", after: str =
 
 
 def samples(metrics: Metrics, name: str) -> list[Sample]:
-    return [each for family in metrics.registry.collect() for each in family.samples if each.name == name]
+    return [each for family in metrics.exposed.collect() for each in family.samples if each.name == name]
 
 
 def by_labels(metrics: Metrics, name: str, *labels: str) -> dict[tuple[str, ...], float]:
@@ -225,20 +279,56 @@ def test_names_and_types_are_those_of_the_catalogue() -> None:
     assert shown == {name: kind for name, (kind, _) in CATALOGUE.items()}
 
 
-def test_labels_are_those_of_the_catalogue() -> None:
-    instruments = Instruments()
-    for meter in vars(instruments).values():
+async def test_labels_are_those_of_the_catalogue() -> None:
+    shown = AllMetrics(NoonClock(), Totals(one_of_each()), trackers={"default": watched()}, ends=[END])
+    for meter in vars(shown.instruments).values():
         if isinstance(meter, prometheus_client.Counter | prometheus_client.Gauge | prometheus_client.Histogram):
             (family,) = meter.describe()
             labels = CATALOGUE[family.name + ("_total" if family.type == "counter" else "")][1]
             if labels:
                 meter.labels(**dict.fromkeys(labels.split(), "x"))  # raises unless it has exactly these
-    labelled = {Family.FINISHED, Family.INFRA_FAILURES, Family.QUARANTINED, Family.RECOVERED}
-    counts = {moved("f1"): 1, **{Counter(family, "default", labels=("x",)): 1 for family in labelled}}
-    metrics = Metrics(instruments, Totals(counts), NoonClock())
+    await shown.windows.refresh(OneOfEach(), NOON)
+    shown.inventory.take(INVENTORY)
     for name, (kind, labels) in CATALOGUE.items():
-        found = samples(metrics, name if kind != "histogram" else f"{name}_count")
+        found = samples(shown.counters, name if kind != "histogram" else f"{name}_count")
         assert {frozenset(each.labels) for each in found} == {frozenset(labels.split())}, name
+
+
+def one_of_each() -> dict[Counter, int]:
+    """Return a counter of each family."""
+    plain = {Family.PHANTOMS, Family.HEARTBEATS, Family.ZOMBIES, Family.ZOMBIE_RECOVERIES, Family.RETRIES}
+    times = {
+        Counter(Family.DURATION, "default", labels=("COMPLETED", "5.0")): 1,
+        Counter(Family.DURATION_SUM, "default", labels=("COMPLETED",)): 3_000_000,
+        Counter(Family.QUEUE_WAIT, "default", labels=("5.0",)): 1,
+        Counter(Family.QUEUE_WAIT_SUM, "default"): 3_000_000,
+    }
+    labelled = set(Family) - plain - {Family.TRANSITIONS} - {each.family for each in times}
+    return {
+        moved("f1"): 1,
+        **{Counter(family, "default", labels=("x",)): 1 for family in labelled},
+        **{Counter(family, "default"): 1 for family in plain},
+        **times,
+    }
+
+
+class OneOfEach:
+    """A store that has seen one run."""
+
+    async def window(self, since: datetime, *, now: datetime) -> Window:
+        took = Statistics(1, 1, 1, (now - since).total_seconds())
+        return Window({("f1", "COMPLETED"): 1}, {"f1": took}, {"f1": took})
+
+
+END = End(uuid4(), ("default", "f1", "d1", ""), StateType.FAILED, NOON)
+
+INVENTORY = Inventory(
+    at=NOON,
+    flows=["etl"],
+    deployments=[Deployment("nightly", "etl", "pool", "default", "READY", False, True, "", ())],
+    work_pools=[WorkPool("pool", "process", "READY", False)],
+    work_queues=[WorkQueue("q1", "default", "pool", "READY", False, 1, NOON)],
+)
 
 
 @pytest.mark.parametrize(("received", "lag"), [(-5, 5.0), (0, 0.0), (60, 0.0)])

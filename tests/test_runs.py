@@ -4,18 +4,17 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from functools import reduce
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas import FlowRunEvent, Heartbeat, StateType, Transition, decode
-from streamer.model import Beat, RunState
-from streamer.runs import BEATS_KEPT, advance
+from schemas import FlowRunEvent, StateType, Transition, decode
+from streamer.model import RunState
+from streamer.runs import about_run, advance
 from streamer.testing import an_event
-from streamer.timestamps import to_micros
 from tests.frames import Json, bare, deployed, heartbeat, pull_step, related
 
 RUN = UUID("e24e6040-3e4a-4f5e-a82f-53660eff5e35")
@@ -42,17 +41,6 @@ def about(minute: float, *, name: str | None, relations: Sequence[Json], run_cou
     return event(content)
 
 
-def beat(second: float, *, received: float | None = None) -> FlowRunEvent:
-    occurred = START + timedelta(seconds=second)
-    return decoded_beat(occurred, occurred if received is None else START + timedelta(seconds=received))
-
-
-def decoded_beat(occurred: datetime, received: datetime) -> FlowRunEvent:
-    found = decode(bare(heartbeat(RUN, occurred=occurred, received=received, id=uuid4())))
-    assert isinstance(found, Heartbeat)
-    return found
-
-
 def fold(events: Sequence[FlowRunEvent]) -> RunState:
     run = reduce(lambda known, each: advance(known, "default", each), events, None)
     assert run is not None
@@ -76,16 +64,9 @@ def chains(draw: st.DrawFn) -> list[FlowRunEvent]:
 
 
 @st.composite
-def histories(draw: st.DrawFn) -> list[FlowRunEvent]:
-    """Draw a run's events, its transitions as they happened."""
-    beats = draw(st.lists(st.integers(-5, 2000), max_size=BEATS_KEPT + 8))
-    return [*draw(chains()), *map(beat, beats)] or [beat(0)]
-
-
-@st.composite
 def arrivals(draw: st.DrawFn) -> tuple[list[FlowRunEvent], list[FlowRunEvent]]:
     """Draw a history, and the same events in any order with some of them again."""
-    history = draw(histories())
+    history = draw(chains().filter(bool))
     again = draw(st.lists(st.sampled_from(history), max_size=5))
     return history, draw(st.permutations([*history, *again]))
 
@@ -101,8 +82,6 @@ def test_the_run_is_what_a_look_at_its_whole_history_says(both: tuple[list[FlowR
     assert run.ended_at == (last.occurred if last and last.to_type.is_terminal else None)
     assert run.started_at == min((each.occurred for each in moves if each.to_type is StateType.RUNNING), default=None)
     assert run.seen_at == min(each.occurred for each in history)
-    beaten = {to_micros(each.occurred) for each in history if isinstance(each, Heartbeat)}
-    assert run.beats == tuple(Beat(each, each) for each in sorted(beaten)[-BEATS_KEPT:])
 
 
 @settings(deadline=None)
@@ -143,18 +122,8 @@ def test_a_second_start_does_not_move_the_first() -> None:
     assert fold([at(1), at(2, "SCHEDULED"), at(3)]).started_at == START + timedelta(minutes=1)
 
 
-def test_a_run_known_only_from_its_heartbeats_has_no_state() -> None:
-    run = fold([beat(30), beat(0, received=1)])
-    assert (run.id, run.source, run.name) == (RUN, "default", "loose-quetzal")
-    assert (run.state_type, run.state_at, run.started_at) == (None, None, None)
-    first = to_micros(START)
-    assert run.beats == (Beat(first, first + 1_000_000), Beat(first + 30_000_000, first + 30_000_000))
-
-
-def test_the_last_beats_are_kept_in_the_order_they_occurred() -> None:
-    seconds = [*range(0, 80, 2), *range(79, 0, -2)]
-    kept = [(each.occurred - to_micros(START)) // 1_000_000 for each in fold([beat(each) for each in seconds]).beats]
-    assert kept == list(range(80 - BEATS_KEPT, 80))
+def test_a_heartbeat_changes_no_run() -> None:
+    assert about_run(decode(bare(heartbeat(RUN, occurred=START)))) is None
 
 
 @pytest.mark.parametrize("late", [1, 3])

@@ -4,61 +4,23 @@ import asyncio
 import socket
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx
-import orjson
 import pytest
 from starlette.responses import Response
 from structlog.testing import capture_logs
 
-from streamer import config
 from streamer import health as healths
 from streamer.errors import AuthenticationFailed, ConfigError, StoreError, StreamerError
 from streamer.service import Service, status_of
 from streamer.source import sweep
 from streamer.testing import FakePrefect, an_event, until
+from tests.place import Place
 
 PASSWORD = "admin:hunter2-unlikely"
-
-
-class Place:
-    """A folder with a store and a jsonl file, and the service that works there."""
-
-    def __init__(self, folder: Path, server: FakePrefect) -> None:
-        self.server = server
-        self.file = folder / "runs.jsonl"
-        self.settings: dict[str, Any] = {
-            "api_url": server.api_url,
-            "store": f"sqlite:///{folder}/streamer.db",
-            "listen": "127.0.0.1:0",
-            "sink": [f"jsonl://{self.file}"],
-            "proxy": "none",
-        }
-
-    def service(self, **changes: Any) -> Service:
-        return Service(config.only(**{**self.settings, **changes}))
-
-    @asynccontextmanager
-    async def running(self, **changes: Any) -> AsyncIterator[Service]:
-        """Run the service until it is ready and for the length of the block; stop it then."""
-        service = self.service(**changes)
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(service.run())
-            await service.started()
-            await until(lambda: status_of(service.core).is_ready and self.server.subscribers)
-            yield service
-            service.stop()
-
-    def ids(self) -> list[str]:
-        return [orjson.loads(line)["id"] for line in self.file.read_bytes().splitlines()] if self.file.exists() else []
-
-    async def has(self, *events: dict[str, Any]) -> None:
-        """Return once the file holds all these events."""
-        await until(lambda: {each["id"] for each in events} <= set(self.ids()))
 
 
 @pytest.fixture
@@ -73,7 +35,7 @@ def place(tmp_path: Path, server: FakePrefect) -> Place:
 
 
 def counted(service: Service, name: str = "prefect_flow_run_transitions_total") -> int:
-    families = service.core.metrics.registry.collect()
+    families = service.core.metrics.exposed.collect()
     return int(sum(each.value for family in families for each in family.samples if each.name == name))
 
 

@@ -7,7 +7,7 @@ import typer
 from rich.console import Console
 
 from streamer import __version__
-from streamer.cli import check, demo, replay, run, schema, store, tail
+from streamer.cli import check, dead_letters, demo, history, quarantine, replay, run, runs, schema, store, tail
 from streamer.errors import AuthenticationFailed, ConfigError, StreamerError
 
 app = typer.Typer(
@@ -36,9 +36,14 @@ app.command()(run.run)
 app.command()(demo.demo)
 app.command()(replay.replay)
 app.command()(tail.tail)
+app.command()(runs.runs)
+app.command()(runs.inspect)
+app.command()(history.history)
 app.command()(check.check)
 app.command()(schema.schema)
 app.add_typer(store.app, name="store")
+app.add_typer(quarantine.app, name="quarantine")
+app.add_typer(dead_letters.app, name="dead-letters")
 
 
 def main() -> None:

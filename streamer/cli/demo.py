@@ -22,9 +22,10 @@ from streamer.demo import server as servers
 from streamer.demo.server import PrefectServer
 from streamer.demo.truth import Truth, is_transition
 from streamer.errors import ConfigError
-from streamer.metrics import Metrics
+from streamer.metrics.counters import Metrics
 from streamer.model import Appended, Net
 from streamer.service import Service, run_until_signalled
+from streamer.sinks.lines_file import whole_lines
 
 RUNS_EXPECTED = 9
 """etl twice, each with its subflow; report, flaky, quality, approval, doomed."""
@@ -96,7 +97,7 @@ async def _demo(folder: Path, server: PrefectServer, *, once: bool) -> bool:
 async def _flows(server: PrefectServer) -> AsyncIterator[None]:
     """Run a worker and the sample flows in processes of their own."""
     worker = server.spawn("worker", "start", "--pool", "demo-pool", "--type", "process", "--name", "demo-worker")
-    flows = server.spawn_python("-m", "streamer.demo.flows")
+    flows = server.spawn_flows()
     try:
         yield
     finally:
@@ -149,7 +150,7 @@ class Comparison:
 
 
 def _ids(file: Path) -> list[str]:
-    return [orjson.loads(each)["id"] for each in file.read_bytes().splitlines()] if file.exists() else []
+    return [orjson.loads(each)["id"] for each in whole_lines(file)]
 
 
 def _counted(metrics: Metrics) -> int:

@@ -7,7 +7,7 @@ from rich.text import Text
 
 from schemas import Event, Notice, PullStep, StateType, Transition, Verdict
 
-_COLOURS = {
+COLOURS = {
     StateType.SCHEDULED: "yellow",
     StateType.PENDING: "bright_black",
     StateType.RUNNING: "blue",
@@ -45,7 +45,7 @@ def _what(event: Event) -> Text:
         case Transition():
             before = event.before.name if event.before else "·"
             moved = Text(f"{before:>16} → ", style="dim")
-            return moved.append(f"{event.after.name:<16}", style=_COLOURS[event.to_type])
+            return moved.append(f"{event.after.name:<16}", style=COLOURS[event.to_type])
         case Verdict():
             return Text(f"{'verdict':>16} → {event.ruling.status:<16}", style="bold red")
         case Notice():

@@ -1,5 +1,6 @@
 """`streamer store`: look at the store, back it up, put a backup in its place."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -8,8 +9,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from streamer import config
+from streamer.cli.asking import store_path
 from streamer.cli.options import ConfigFile, StoreUrl
+from streamer.model import Net
 from streamer.store import maintenance
 
 app = typer.Typer(help="The store: look at it, back it up, restore it.", no_args_is_help=True)
@@ -17,11 +19,33 @@ app = typer.Typer(help="The store: look at it, back it up, restore it.", no_args
 
 @app.command()
 def info(store: StoreUrl = None, config_file: ConfigFile = None) -> None:
-    """Show what the store holds; works while the service runs."""
+    """Show what the store holds, and which net brought it; works while the service runs."""
+    path, console = store_path(config_file, store), Console(highlight=False)
     table = Table(show_header=False, box=None)
-    for name, value in maintenance.info(_path(config_file, store)).items():
+    for name, value in maintenance.info(path).items():
         table.add_row(escape(name), escape(value))
-    Console(highlight=False).print(table)
+    console.print(table)
+    console.print()
+    console.print(_accounts(path))
+
+
+def _accounts(path: Path) -> Table:
+    accounts = maintenance.accounts(path)
+    table = Table("events, by the net that first brought them", box=None)
+    for account in accounts:
+        table.add_column(escape(account.source), justify="right")
+    rows: list[tuple[str, Callable[[maintenance.Account], int]]] = [
+        *((net.value, lambda each, net=net.value: each.nets[net]) for net in Net),
+        ("in all", lambda each: sum(each.nets.values())),
+        ("of these the server has", lambda each: each.on_server),
+        ("heartbeats, not among them", lambda each: each.heartbeats),
+        ("came again", lambda each: each.duplicates),
+        ("were refused", lambda each: each.quarantined),
+        ("were rolled back", lambda each: each.phantoms),
+    ]
+    for name, value in rows:
+        table.add_row(name, *(str(value(account)) for account in accounts))
+    return table
 
 
 @app.command()
@@ -31,7 +55,7 @@ def backup(
     config_file: ConfigFile = None,
 ) -> None:
     """Copy the store, whole and consistent; works while the service runs."""
-    size = maintenance.backup(_path(config_file, store), file)
+    size = maintenance.backup(store_path(config_file, store), file)
     typer.echo(f"{file}: {size} bytes, checked")
 
 
@@ -43,14 +67,14 @@ def restore(
     config_file: ConfigFile = None,
 ) -> None:
     """Put a checked backup in the store's place; the service must not run."""
-    maintenance.restore(file, _path(config_file, store), force=force)
+    maintenance.restore(file, store_path(config_file, store), force=force)
     typer.echo("restored")
 
 
 @app.command()
 def vacuum(store: StoreUrl = None, config_file: ConfigFile = None) -> None:
     """Give unused space back to the disk; the service must not run."""
-    before, after = maintenance.vacuum(_path(config_file, store))
+    before, after = maintenance.vacuum(store_path(config_file, store))
     typer.echo(f"{before} bytes before, {after} after")
 
 
@@ -62,9 +86,5 @@ def adopt(
     config_file: ConfigFile = None,
 ) -> None:
     """Say that a source is the same server under a new address; the service must not run."""
-    maintenance.adopt(_path(config_file, store), source=source, identity=api_url.rstrip("/"))
+    maintenance.adopt(store_path(config_file, store), source=source, identity=api_url.rstrip("/"))
     typer.echo(f"source {source} is now {api_url}")
-
-
-def _path(config_file: Path | None, store: str | None) -> Path:
-    return config.load(config_file, store=store).store_path

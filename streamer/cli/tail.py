@@ -18,7 +18,7 @@ from streamer.clock import ServerClock, SystemClock
 from streamer.connecting import connection_of
 from streamer.health import SourceHealth
 from streamer.instruments import Instruments
-from streamer.model import Frame, Mark, Record
+from streamer.model import Frame, Item, Record
 from streamer.selection import Selection
 from streamer.source.live import LiveSource
 from streamer.store.lock import service_address
@@ -87,7 +87,7 @@ async def _from_server(settings: config.Settings, show: Callable[[Record], None]
     stderr = Console(stderr=True)
     stderr.print("no service runs on this store: showing the server's own stream, which may leave out some")
 
-    async def put(item: Frame | Mark) -> None:
+    async def put(item: Item) -> None:
         assert isinstance(item, Frame)
         try:
             event = decode(item.data)

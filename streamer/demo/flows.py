@@ -1,12 +1,14 @@
-"""Sample flows, run by the demo and the tests in a process of their own: `python -m streamer.demo.flows`.
+"""Sample flows, run by the demo and the tests in a process of their own: `python flows.py [direct]`.
 
 They complete, fail, retry, nest, pause and use a custom state; on a worker one completes and one is killed, since
-only a worker notices that a process died: a direct call that dies never becomes Crashed.
+only a worker notices that a process died: a direct call that dies never becomes Crashed. `direct` leaves these two out.
+The interpreter needs a Prefect, of any version 3, and not streamer: nothing of it is imported here.
 """
 
 import asyncio
 import os
 import signal
+import sys
 from pathlib import Path
 from uuid import UUID
 
@@ -103,5 +105,6 @@ def run_directly() -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(deploy())
+    if sys.argv[1:] != ["direct"]:
+        asyncio.run(deploy())
     run_directly()

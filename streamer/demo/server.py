@@ -18,20 +18,31 @@ from streamer.errors import StreamerError
 START_SECONDS = 90.0
 STOP_SECONDS = 15.0
 
+FLOWS = Path(__file__).with_name("flows.py")
+
+PREFECT_COMMAND = "from prefect.cli import app; app()"
+"""What `python -m prefect` does, which Prefect 3.0 does not know."""
+
 
 class PrefectServer:
     """`with PrefectServer(folder) as server:` — its API is at `server.api_url` until the block ends.
 
-    `settings` are Prefect's own, such as `{"PREFECT_SERVER_API_AUTH_STRING": "user:password"}`.
+    `settings` are Prefect's own, such as `{"PREFECT_SERVER_API_AUTH_STRING": "user:password"}`. `python` is an
+    interpreter that has Prefect, of any version 3; it need not have streamer.
     """
 
-    def __init__(self, folder: Path, settings: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, folder: Path, settings: Mapping[str, str] | None = None, *, python: str = sys.executable
+    ) -> None:
         self.folder = folder
+        self.python = python
         self.port = free_port()
         self.api_url = f"http://127.0.0.1:{self.port}/api"
         self.environment = {
             **_without_prefect(os.environ),
             "PREFECT_HOME": str(folder),
+            "PREFECT_LOCAL_STORAGE_PATH": str(folder / "storage"),  # 3.4 keeps this and the next in ~/.prefect
+            "PREFECT_MEMO_STORE_PATH": str(folder / "memo_store.toml"),
             "PREFECT_API_URL": self.api_url,
             "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
             "PREFECT_SERVER_UI_ENABLED": "false",
@@ -64,13 +75,17 @@ class PrefectServer:
 
     def spawn(self, *arguments: str) -> subprocess.Popen[bytes]:
         """Start a `prefect …` command on this server, in a process group of its own."""
-        return self.spawn_python("-m", "prefect", *arguments)
+        return self.spawn_python("-c", PREFECT_COMMAND, *arguments)
+
+    def spawn_flows(self, *arguments: str) -> subprocess.Popen[bytes]:
+        """Start the sample flows on this server; `direct` leaves out those that need a worker."""
+        return self.spawn_python(str(FLOWS), *arguments)
 
     def spawn_python(self, *arguments: str) -> subprocess.Popen[bytes]:
         """Start the interpreter with this server as its Prefect, in a process group of its own."""
         with self.log.open("ab") as log:
             return subprocess.Popen(
-                [sys.executable, *arguments],
+                [self.python, *arguments],
                 env=self.environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,

@@ -7,6 +7,12 @@ import httpx
 from schemas.event import FLOW_RUN_PREFIX
 from schemas.flow_run import HEARTBEAT_NAME
 
+WANTED = {
+    "event": {"prefix": [FLOW_RUN_PREFIX], "exclude_name": [HEARTBEAT_NAME]},
+    "occurred": {"since": "2020-01-01T00:00:00Z"},
+    "order": "ASC",
+}
+
 
 class Truth:
     """A Prefect server's REST, asked plainly."""
@@ -16,15 +22,18 @@ class Truth:
 
     def events(self) -> list[dict[str, Any]]:
         """Return all flow-run events but heartbeats."""
-        names = {"prefix": [FLOW_RUN_PREFIX], "exclude_name": [HEARTBEAT_NAME]}
-        wanted = {"event": names, "occurred": {"since": "2020-01-01T00:00:00Z"}, "order": "ASC"}
-        page = self._post("/events/filter", {"filter": wanted, "limit": 50})
+        page = self._post("/events/filter", {"filter": WANTED, "limit": 50})
         events: list[dict[str, Any]] = page["events"]
         while page["next_page"] and page["events"]:
             token = httpx.URL(page["next_page"]).params["page-token"]
             page = self._http.get("/events/filter/next", params={"page-token": token}).raise_for_status().json()
             events.extend(page["events"])
         return events
+
+    def total(self) -> int:
+        """Return how many such events there are."""
+        total: int = self._post("/events/filter", {"filter": WANTED, "limit": 0})["total"]
+        return total
 
     def runs(self) -> list[dict[str, Any]]:
         """Return the newest flow runs, at most 200."""

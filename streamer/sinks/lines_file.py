@@ -77,6 +77,11 @@ class LinesFile:
         return [each for each in self._path.parent.iterdir() if full.fullmatch(each.name)]
 
 
+def whole_lines(path: Path) -> list[bytes]:
+    """Return the lines of a file that may be being written: the last counts only when it is whole."""
+    return path.read_bytes().split(b"\n")[:-1] if path.exists() else []
+
+
 def _compress(plain: Path) -> None:
     """Replace a file by its gzip; a crash leaves the one or the other, or both for the next start to tidy."""
     partial = plain.with_name(plain.name + ".gz.partial")

@@ -3,6 +3,7 @@
 Every failure comes out as one of three: `AuthenticationFailed`, `RequestRefused`, `ConnectionLost` (try again).
 """
 
+import asyncio
 import time
 from collections.abc import Generator, Mapping
 from typing import Any
@@ -10,6 +11,7 @@ from uuid import uuid4
 
 import httpx
 import orjson
+from aiolimiter import AsyncLimiter
 from pydantic import BaseModel, ValidationError
 
 from schemas.messages import FAR_FUTURE, flow_run_filter
@@ -20,6 +22,12 @@ from streamer.protocol import is_fatal_status, is_retryable_status, retry_after_
 from streamer.source.connection import Connection
 
 TIMEOUT = httpx.Timeout(30, connect=10)
+
+PER_MINUTE = 3_000
+PER_MINUTE_CLOUD = 300
+"""Prefect Cloud counts an account's requests, 625 a minute in the smallest plan (prefect.md 92)."""
+
+SLOW_SECONDS = 1.0
 
 UNREACHED_HINT = "is the server running, and is api_url right, https or http included? It usually ends in /api"
 
@@ -36,7 +44,11 @@ class Page(BaseModel):
     @property
     def token(self) -> str | None:
         """Return the page token; the address around it is the server's idea of itself, not to be followed (43)."""
-        return httpx.URL(self.next_page).params.get("page-token") if self.next_page else None
+        try:
+            token: str | None = httpx.URL(self.next_page or "").params.get("page-token")
+        except httpx.InvalidURL:
+            return None
+        return token
 
 
 class Authorisation(httpx.Auth):
@@ -66,13 +78,17 @@ class Authorisation(httpx.Auth):
 
 
 class Api:
-    """One server's REST API. Use as an async context manager, or `close` it."""
+    """One server's REST API, asked at most `per_minute` times. Use as an async context manager, or `close` it."""
 
-    def __init__(self, connection: Connection, clock: ServerClock, instruments: Instruments) -> None:
+    def __init__(
+        self, connection: Connection, clock: ServerClock, instruments: Instruments, *, per_minute: int = PER_MINUTE
+    ) -> None:
         self.connection = connection
         self.clock = clock
         self._instruments = instruments
         self._answered = False
+        self._budget = AsyncLimiter(per_minute)
+        self._not_before = 0.0
         self._client = httpx.AsyncClient(
             auth=Authorisation(connection),
             verify=connection.tls or True,
@@ -111,6 +127,8 @@ class Api:
 
     async def request(self, method: str, endpoint: str, **content: Any) -> bytes:
         """Return the body of a successful answer; `endpoint` is the path below the API's URL."""
+        await self._budget.acquire()
+        await asyncio.sleep(self._not_before - time.perf_counter())
         start = time.perf_counter()
         code = "none"
         try:
@@ -127,8 +145,11 @@ class Api:
                 raise ConnectionLost(str(error), error.hint) from error
             raise
         finally:
+            end = time.perf_counter()
             self._instruments.api_requests.labels(endpoint, code).inc()
-            self._instruments.api_duration.labels(endpoint, code).observe(time.perf_counter() - start)
+            self._instruments.api_duration.labels(endpoint, code).observe(end - start)
+            if end - start > SLOW_SECONDS:
+                self._not_before = end + (end - start)  # a server under pressure gets as much rest as it took
         body = _body(response)
         self._answered = True
         self.clock.observe(response.headers.get("date"))

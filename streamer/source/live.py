@@ -30,6 +30,9 @@ from streamer.source.connection import Connection
 MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 OPEN_SECONDS = 10
 REPLY_SECONDS = 10
+PING_SECONDS = 20
+"""How often the server is asked for a sign of life, and how long it may take: a stalled one answers no ping."""
+
 HELD_SECONDS = 60
 """A connection that was open this long counts as good even if no event came."""
 
@@ -117,7 +120,8 @@ class LiveSource:
 
     def _note_closed(self, closed: ConnectionClosed) -> None:
         code = closed.rcvd.code if closed.rcvd else None
-        label = "stale" if self._health.stale.is_set() else str(code or 1006)
+        told = closed.rcvd or closed.sent  # where the server says nothing, it is we who say why
+        label = "stale" if self._health.stale.is_set() else str(told.code if told else 1006)
         self._health.closed(label, f"the websocket closed: {closed}")
         logger.info("disconnected", source=self._health.name, code=code, reason=str(closed))
         if is_fatal_close(code):
@@ -150,6 +154,8 @@ class LiveSource:
             proxy=self._connection.proxy or from_environment,
             max_size=MAX_MESSAGE_BYTES,
             open_timeout=OPEN_SECONDS,
+            ping_interval=PING_SECONDS,
+            ping_timeout=PING_SECONDS,
             close_timeout=1,
         )
 
@@ -157,7 +163,10 @@ class LiveSource:
         await websocket.send(auth_message(self._connection.token()), text=True)
         async with asyncio.timeout(REPLY_SECONDS):
             reply = orjson.loads(await websocket.recv(decode=False))
-        if not isinstance(reply, dict) or reply.get("type") != "auth_success":
+        answer = str(reply.get("type")) if isinstance(reply, dict) else ""
+        if not answer.startswith("auth"):
+            raise ValueError(f"no answer to our auth message: {str(reply)[:80]}")
+        if answer != "auth_success":
             raise AuthenticationFailed(f"the server answered our auth message with {reply}", AUTH_HINT)
         await websocket.send(filter_message(self._clock.now() - REACH_BACK), text=True)
 

@@ -1,11 +1,13 @@
 """What the server's REST tells of runs, their states, and the names of what they belong to."""
 
-from collections.abc import AsyncIterator, Collection, Iterable
-from datetime import datetime
+from collections.abc import AsyncIterator, Collection
+from contextlib import suppress
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import orjson
+from pydantic import TypeAdapter
 
 from schemas import StateType
 from streamer.errors import ConnectionLost, RequestRefused
@@ -14,9 +16,13 @@ from streamer.source.api import Api
 PAGE_SIZE = 200
 """The most a Prefect server gives a request for runs."""
 
+USUAL_RETENTION = timedelta(days=7)
+
 UNFINISHED = [each.value for each in StateType if not each.is_terminal]
 
 Json = dict[str, Any]
+
+_DURATION = TypeAdapter(timedelta)
 
 
 class RunsApi:
@@ -25,6 +31,14 @@ class RunsApi:
     def __init__(self, api: Api) -> None:
         self._api = api
         self._names: dict[str, str] = {}
+
+    async def retention(self) -> timedelta:
+        """Return how long the server keeps events; Prefect's default where it does not tell."""
+        try:
+            answer = orjson.loads(await self._api.request("GET", "/admin/settings"))
+            return _DURATION.validate_python(answer["server"]["events"]["retention_period"])
+        except (RequestRefused, KeyError, TypeError, ValueError):
+            return USUAL_RETENTION
 
     async def unfinished(self) -> AsyncIterator[Json]:
         """Yield the runs that have not ended."""
@@ -47,10 +61,9 @@ class RunsApi:
     async def states(self, run: str) -> list[Json]:
         """Return the states of a run: the authority on what happened to it."""
         try:
-            found = orjson.loads(await self._api.request("GET", "/flow_run_states/", params={"flow_run_id": run}))
+            return objects(await self._api.request("GET", "/flow_run_states/", params={"flow_run_id": run}))
         except RequestRefused:
             return []
-        return _objects(found)
 
     async def names(self, run: Json) -> dict[str, str]:
         """Return the names of a run's flow and deployment by id."""
@@ -61,14 +74,14 @@ class RunsApi:
     async def _learn(self, kind: str, ident: str | None) -> None:
         if ident and ident not in self._names:
             body = {kind: {"id": {"any_": [ident]}}}
-            for found in _objects(orjson.loads(await self._api.request("POST", f"/{kind}/filter", json=body))):
+            for found in objects(await self._api.request("POST", f"/{kind}/filter", json=body)):
                 self._names[found["id"]] = found["name"]
 
     async def _runs(self, wanted: Json, *, sort: str) -> AsyncIterator[Json]:
         offset = 0
         while True:
             body = {"flow_runs": wanted, "sort": sort, "limit": PAGE_SIZE, "offset": offset}
-            page = _objects(orjson.loads(await self._api.request("POST", "/flow_runs/filter", json=body)))
+            page = objects(await self._api.request("POST", "/flow_runs/filter", json=body))
             for run in page:
                 yield run
             if len(page) < PAGE_SIZE:
@@ -76,7 +89,10 @@ class RunsApi:
             offset += PAGE_SIZE
 
 
-def _objects(answer: Any) -> list[Json]:
-    if not isinstance(answer, Iterable) or not all(isinstance(each, dict) for each in answer):
-        raise ConnectionLost(f"the server answered with something that is no list: {str(answer)[:80]}")
-    return list(answer)
+def objects(body: bytes) -> list[Json]:
+    """Return the objects of an answer; one that is no list of them is as if the server had not answered."""
+    with suppress(orjson.JSONDecodeError):
+        answer = orjson.loads(body)
+        if isinstance(answer, list) and all(isinstance(each, dict) for each in answer):
+            return answer
+    raise ConnectionLost(f"the server answered with something that is no list of objects: {body[:80]!r}")

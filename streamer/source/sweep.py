@@ -84,6 +84,8 @@ class Sweep:
 
     async def _compare(self, window: Window, put: Put) -> Finding:
         theirs = await self._reader.count(window)
+        if theirs is None:
+            return Finding.SPLIT
         await settle(self._health.name, put)  # whatever was received before the answer counts as ours
         ours = await self._store.count(self._health.name, window.start, window.last)
         finding = judge(window, theirs=theirs, ours=ours)

@@ -4,18 +4,22 @@ It owns the promise of exactness: whatever follows from an event is written with
 """
 
 import sqlite3
+import time
 from collections import Counter as Tally
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from uuid import UUID
 
 import orjson
 
-from schemas import Event, FlowRunEvent, Heartbeat, Transition
-from streamer import counting
-from streamer.model import Appended, Counter, Family, Net, Record, SourceState, Totals
-from streamer.runs import advance
-from streamer.store import holes, ledger, run_rows, segments
+from schemas import Event, Heartbeat, Notice, Transition, Verdict
+from streamer import counting, measuring
+from streamer.counting import Counting
+from streamer.model import Appended, Counter, Dues, Family, Measured, Net, Record, RunState, SourceState, Totals
+from streamer.runs import about_run, advance, continues
+from streamer.store import beats, chains, history, ledger, quarantine, run_rows, segments
 from streamer.timestamps import to_micros
 
 
@@ -29,34 +33,72 @@ class Batch:
     watermark: datetime | None = None
 
 
-def append(connection: sqlite3.Connection, source_id: int, source: SourceState, batch: Batch) -> Appended:
+@dataclass(slots=True)
+class Folded:
+    """What became of runs: the transitions that did not start from the state that was shown, those that came too late
+    to be shown, and the ends.
+    """
+
+    runs: dict[UUID, RunState]
+    astray: list[Transition] = field(default_factory=list)
+    late: list[Transition] = field(default_factory=list)
+    ends: list[Transition] = field(default_factory=list)
+
+
+def append(connection: sqlite3.Connection, source_id: int, source: SourceState, batch: Batch, by: Counting) -> Appended:
     """Write a batch inside the caller's transaction, and return what of it was new."""
-    _admit(connection, source_id, batch.passed_over, batch.net)
-    fresh = _admit(connection, source_id, batch.events, batch.net)
-    records = _keep(connection, source_id, source, [each for each in fresh if not isinstance(each, Heartbeat)])
-    _fold(connection, source, [each for each in fresh if isinstance(each, FlowRunEvent)])
-    holes.note(connection, source_id, [each for each in fresh if isinstance(each, Transition)])
-    totals = Totals(_count(connection, source, fresh, batch.net), _name(connection, fresh))
+    quarantine.release(connection, [each.id for each in batch.events])
+    _admit(connection, source_id, source, _without_beats(batch.passed_over), batch.net)
+    fresh, expired = _admit(connection, source_id, source, _without_beats(batch.events), batch.net)
+    fresh_beats = beats.add(connection, [each for each in batch.events if isinstance(each, Heartbeat)])
+    records = _keep(connection, source_id, source, fresh)
+    folded = _fold(connection, source, fresh)
+    transitions = [each for each in fresh if isinstance(each, Transition)]
+    chains.note(connection, source_id, transitions, astray=folded.astray, late=folded.late)
+    measured = _measure(connection, source, folded, by)
+    run_rows.save(connection, folded.runs.values())
+    history.mark_phantoms(connection, [each for each in fresh if isinstance(each, Notice)])
+    new = [*fresh, *fresh_beats]
+    duplicates = len(batch.events) - len(new) - expired
+    raised = _raised(source, new, batch.net, duplicates, by) + _observed(measured)
+    totals = Totals(raise_counters(connection, raised), _name(connection, new))
     if batch.watermark:
         _move_watermark(connection, source_id, batch.watermark)
     return Appended(
-        records=records,
-        beats=[each for each in fresh if isinstance(each, Heartbeat)],
-        totals=totals,
-        duplicates=len(batch.events) - len(fresh),
+        records, fresh_beats, totals, measured, list(folded.runs.values()), duplicates=duplicates, expired=expired
     )
 
 
-def _admit(connection: sqlite3.Connection, source_id: int, events: Sequence[Event], net: Net) -> list[Event]:
-    """Enter the ids in the ledger; return the events whose id was not there, each once, the first winning."""
-    entries = [(each.id.bytes, to_micros(each.occurred), each.name) for each in events]
-    ids = ledger.admit(connection, source_id, entries, on_server=net is not Net.STATES)
+def learn(connection: sqlite3.Connection, source: SourceState, dues: Dues, by: Counting) -> Appended:
+    """Note when runs should have started; where nobody knows, take when they were first seen."""
+    known = run_rows.load(connection, dues.due)
+    folded = Folded({ident: replace(run, due=dues.due[ident] or run.seen_at) for ident, run in known.items()})
+    measured = _measure(connection, source, folded, by)
+    run_rows.save(connection, folded.runs.values())
+    return Appended(totals=Totals(raise_counters(connection, _observed(measured))), measured=measured)
+
+
+def _without_beats(events: Sequence[Event]) -> list[Event]:
+    return [each for each in events if not isinstance(each, Heartbeat)]
+
+
+def _admit(
+    connection: sqlite3.Connection, source_id: int, source: SourceState, events: Sequence[Event], net: Net
+) -> tuple[list[Event], int]:
+    """Enter the ids in the ledger; return the events whose id was not there, each once, the first winning.
+
+    Of what occurred before the horizon nobody knows whether it was there: it is not entered, and its number returned.
+    """
+    horizon = source.horizon if net is not Net.FILE else None
+    in_time = [each for each in events if horizon is None or each.occurred >= horizon]
+    entries = [(each.id, to_micros(each.occurred), each.name) for each in in_time]
+    ids = ledger.admit(connection, source_id, entries, net)
     fresh = []
-    for each in events:
-        if each.id.bytes in ids:
-            ids.remove(each.id.bytes)
+    for each in in_time:
+        if each.id in ids:
+            ids.remove(each.id)
             fresh.append(each)
-    return fresh
+    return fresh, len(events) - len(in_time)
 
 
 def _keep(connection: sqlite3.Connection, source_id: int, source: SourceState, events: Sequence[Event]) -> list[Record]:
@@ -84,31 +126,70 @@ def _record_row(source_id: int, record: Record) -> tuple[object, ...]:
     return (record.seq, event.id.bytes, source_id, run, to_micros(event.occurred), event.kind, *between)
 
 
-def _fold(connection: sqlite3.Connection, source: SourceState, events: Sequence[FlowRunEvent]) -> None:
-    runs = run_rows.load(connection, {each.run for each in events})
-    for each in events:
-        runs[each.run] = advance(runs.get(each.run), source.name, each)
-    run_rows.save(connection, runs.values())
+def _fold(connection: sqlite3.Connection, source: SourceState, events: Sequence[Event]) -> Folded:
+    """Fold events into their runs, which are not saved yet."""
+    about = [(run, each) for each in events if (run := about_run(each))]
+    folded = Folded(run_rows.load(connection, {run for run, _ in about}))
+    for run, each in about:
+        before = folded.runs.get(run)
+        after = folded.runs[run] = advance(before, source.name, each)
+        if isinstance(each, Transition):
+            if not continues(before, each):
+                folded.astray.append(each)
+            if after.state_id != each.id:
+                folded.late.append(each)
+            if each.is_finish:
+                folded.ends.append(each)
+    return folded
 
 
-def _count(connection: sqlite3.Connection, source: SourceState, fresh: Sequence[Event], net: Net) -> dict[Counter, int]:
+def _measure(connection: sqlite3.Connection, source: SourceState, folded: Folded, by: Counting) -> list[Measured]:
+    """Measure the times of runs of which both ends are known, and nothing is missing in between."""
+    ends: dict[UUID, list[Transition]] = defaultdict(list)
+    for end in folded.ends:
+        ends[end.run].append(end)
+    ready = {ident for ident, run in folded.runs.items() if measuring.is_open(run) or ident in ends}
+    found: list[Measured] = []
+    for ident in ready - chains.incomplete(connection, ready):
+        run = folded.runs[ident]
+        found += [
+            Measured(bucket, ident, measure.seconds, measure.until)
+            for measure in measuring.measures(run, ends[ident])
+            if measure.until >= source.epoch and (bucket := by.bucket(run, measure))
+        ]
+        folded.runs[ident] = measuring.measured(run)
+    return found
+
+
+def _observed(measured: Sequence[Measured]) -> Tally[Counter]:
     raised: Tally[Counter] = Tally()
+    for each in measured:
+        raised[each.counter] += 1
+        raised[counting.sum_of(each.counter)] += round(each.seconds * 1_000_000)
+    return raised
+
+
+def _raised(source: SourceState, fresh: Sequence[Event], net: Net, duplicates: int, by: Counting) -> Tally[Counter]:
+    raised: Tally[Counter] = Tally()
+    if duplicates:
+        raised[Counter(Family.DUPLICATES, source.name, labels=(net,))] = duplicates
     for event in fresh:
         if event.occurred >= source.epoch:
-            raised.update(counting.raised(source.name, event))
-            if net in (Net.SWEEP, Net.STATES):
+            raised.update(by.raised(source.name, event))
+            if net in (Net.SWEEP, Net.STATES) and not isinstance(event, Notice | Verdict):
                 raised[Counter(Family.RECOVERED, source.name, labels=(net,))] += 1
-    return raise_counters(connection, raised)
+    return raised
 
 
 def raise_counters(connection: sqlite3.Connection, raised: Tally[Counter]) -> dict[Counter, int]:
     """Add to the stored counters; return their absolute values."""
-    values = {}
+    values, now = {}, time.time_ns() // 1000
     for counter, by in raised.items():
+        labels, more = (orjson.dumps(each).decode() for each in (counter.labels, counter.more))
         row = connection.execute(
-            "INSERT INTO counters VALUES (?, ?, ?, ?, ?, ?, ?)"
-            " ON CONFLICT DO UPDATE SET value = value + excluded.value RETURNING value",
-            (*counter[:5], orjson.dumps(counter.labels).decode(), by),
+            "INSERT INTO counters VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+            " ON CONFLICT DO UPDATE SET value = value + excluded.value, raised = excluded.raised RETURNING value",
+            (*counter[:5], labels, more, by, now),
         ).fetchone()
         values[counter] = row[0]
     return values

@@ -13,15 +13,17 @@ _HINTS = (
     ("not a database", "the file is no store: choose another --store, or move it away"),
     ("readonly", "make the file and its folder writable for this user"),
     ("unable to open", "make the folder, or make it readable and writable for this user"),
-    ("disk is full", "free some space; nothing was half-written, and the next start goes on where this one stopped"),
+    ("disk is full", "free some space; nothing was half-written, and it goes on where it stopped"),
     ("disk i/o", "look at the disk and the system log; nothing was half-written"),
     ("locked", "another program holds the store: stop it, then start again"),
     ("permission denied", "make the file and its folder readable and writable for this user"),
     ("read-only file system", "choose a --store on a file system that can be written"),
-    ("no space left", "free some space; nothing was half-written, and the next start goes on where this one stopped"),
+    ("no space left", "free some space; nothing was half-written, and it goes on where it stopped"),
     ("not a directory", "a part of the path is a file: choose another --store"),
     ("file exists", "a part of the path is a file: choose another --store"),
 )
+
+_PASSING = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_BUSY})
 
 
 @contextmanager
@@ -32,7 +34,12 @@ def in_words(path: Path, doing: str) -> Iterator[None]:
     except (sqlite3.Error, OSError) as error:
         text = str(error)
         hint = next((hint for sign, hint in _HINTS if sign in text.lower()), None)
-        raise StoreError(f"cannot {doing} the store {path}: {text}", hint) from error
+        raise StoreError(f"cannot {doing} the store {path}: {text}", hint, may_pass=_may_pass(error)) from error
+
+
+def _may_pass(error: Exception) -> bool:
+    """Tell whether the disk is full, failing or busy, which may be over in a moment."""
+    return (getattr(error, "sqlite_errorcode", 0) & 0xFF) in _PASSING
 
 
 def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:

@@ -1,37 +1,42 @@
 """Every event id a source has shown, whether it was kept, passed over, or refused: the gate, and what audits count.
+But heartbeats that were kept: see `beats.py`.
 
 The server's totals are by name, so the ledger is too: `class` tells heartbeats from the rest, and `on_server` is false
-of what the server does not have (we made it, or it was lost before the server wrote it).
+of what the server does not have (we made it, or it was lost before the server wrote it). `net` brought it first.
 """
 
 import sqlite3
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from uuid import UUID
 
 import orjson
 
 from schemas.event import FLOW_RUN_PREFIX
 from schemas.flow_run import HEARTBEAT_NAME
+from streamer.model import Net
+from streamer.store.many import THESE, joined
 
-EVENT, HEARTBEAT, OUTSIDE = range(3)
+EVENT, HEARTBEAT, OUTSIDE = CLASSES = range(3)
+NETS = tuple(Net)
 
-Entry = tuple[bytes, int, str]
+Entry = tuple[UUID, int, str]
 """An event's id, when it occurred in microseconds, and its name."""
 
 
-def admit(connection: sqlite3.Connection, source_id: int, entries: Sequence[Entry], *, on_server: bool) -> set[bytes]:
+def admit(connection: sqlite3.Connection, source_id: int, entries: Sequence[Entry], net: Net) -> set[UUID]:
     """Enter the ids; return those that were not there."""
     if not entries:
         return set()
-    ids = b"".join(entry[0] for entry in entries)
+    ids = [entry[0] for entry in entries]
     rows = orjson.dumps([[occurred, _class(name)] for _, occurred, name in entries]).decode()
+    on_server = net is not Net.STATES
     new = connection.execute(
-        "INSERT INTO ledger (id, source, occurred, class, on_server)"
-        " SELECT substr(?1, 16 * key + 1, 16), ?2, json_extract(value, '$[0]'), json_extract(value, '$[1]'), ?3"
-        " FROM json_each(?4) WHERE true ON CONFLICT DO NOTHING RETURNING id",
-        (ids, source_id, on_server, rows),
+        "INSERT INTO ledger (id, source, occurred, class, on_server, net)"
+        " SELECT substr(?1, 16 * key + 1, 16), ?2, json_extract(value, '$[0]'), json_extract(value, '$[1]'), ?3, ?4"
+        " FROM json_each(?5) WHERE true ON CONFLICT DO NOTHING RETURNING id",
+        (joined(ids)[0], source_id, on_server, NETS.index(net), rows),
     )
-    fresh = {row[0] for row in new}
+    fresh = {UUID(bytes=row[0]) for row in new}
     if on_server and len(fresh) < len(entries):
         _set_on_server(connection, ids, present=True)
     return fresh
@@ -51,33 +56,39 @@ def ids(connection: sqlite3.Connection, source_id: int, start: int, last: int) -
 
 def absent(connection: sqlite3.Connection, missing: Collection[UUID]) -> None:
     """Note that the server does not have these."""
-    _set_on_server(connection, b"".join(each.bytes for each in missing), present=False)
+    _set_on_server(connection, missing, present=False)
 
 
 def known(connection: sqlite3.Connection, wanted: Collection[UUID]) -> set[UUID]:
     """Return which of these ids are in the ledger."""
-    joined = b"".join(each.bytes for each in wanted)
-    rows = connection.execute(
-        "SELECT id FROM ledger WHERE id IN (SELECT substr(?1, 16 * value + 1, 16) FROM json_each(?2))",
-        (joined, _numbers(joined)),
-    )
+    rows = connection.execute(f"SELECT id FROM ledger WHERE id IN {THESE}", joined(wanted))
     return {UUID(bytes=row[0]) for row in rows}
+
+
+def forget(connection: sqlite3.Connection, source_id: int, before: int, *, limit: int) -> int:
+    """Drop ids of what occurred before a time, at most so many of each class; return how many went."""
+    return sum(
+        connection.execute(
+            "DELETE FROM ledger WHERE id IN (SELECT id FROM ledger"
+            " WHERE source = ? AND class = ? AND on_server = ? AND occurred < ? LIMIT ?)",
+            (source_id, each, on_server, before, limit),
+        ).rowcount
+        for each in CLASSES
+        for on_server in (True, False)
+    )
+
+
+def release(connection: sqlite3.Connection, ids: Iterable[UUID]) -> None:
+    """Drop these ids, so that they can be admitted again."""
+    connection.execute(f"DELETE FROM ledger WHERE id IN {THESE}", joined(ids))
 
 
 _IN_WINDOW = f"FROM ledger WHERE source = ? AND class = {EVENT} AND on_server = 1 AND occurred BETWEEN ? AND ?"
 
 
-def _set_on_server(connection: sqlite3.Connection, joined: bytes, *, present: bool) -> None:
-    connection.execute(
-        "UPDATE ledger SET on_server = ?1 WHERE on_server != ?1"
-        " AND id IN (SELECT substr(?2, 16 * value + 1, 16) FROM json_each(?3))",
-        (present, joined, _numbers(joined)),
-    )
-
-
-def _numbers(joined: bytes) -> str:
-    """Return the numbers of the ids in a blob of them, for `json_each`."""
-    return orjson.dumps(list(range(len(joined) // 16))).decode()
+def _set_on_server(connection: sqlite3.Connection, ids: Collection[UUID], *, present: bool) -> None:
+    query = f"UPDATE ledger SET on_server = ?3 WHERE on_server != ?3 AND id IN {THESE}"
+    connection.execute(query, (*joined(ids), present))
 
 
 def _class(name: str) -> int:

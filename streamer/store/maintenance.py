@@ -1,11 +1,14 @@
 """What an operator does with a store: look, back up, restore, vacuum, and tell it that a server has moved."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from streamer.errors import ConfigError, StoreError
+from streamer.model import Family
+from streamer.store import ledger
 from streamer.store.connection import beside, connect, in_words, size_on_disk, transaction
 from streamer.store.lock import StoreLock, service_address
 from streamer.store.migrations import require_known, schema_version
@@ -32,6 +35,46 @@ def info(path: Path) -> dict[str, str]:
             **{f"source {name}": text for name, text in _sources(store)},
             **{f"reader {name}": f"at {seq}" for name, seq in store.execute("SELECT reader, seq FROM cursors")},
         }
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """The events of a source, heartbeats apart, by the net that first brought them; the rest says where they went.
+
+    `on_server` is how many of them the server has, as far as we know: its own total over the same time.
+    """
+
+    source: str
+    nets: Mapping[str, int]
+    on_server: int
+    heartbeats: int
+    duplicates: int
+    quarantined: int
+    phantoms: int
+
+
+def accounts(path: Path) -> list[Account]:
+    """Return an account of each source, over all ids that are not forgotten yet."""
+    _require(path)
+    with in_words(path, "read"), closing(connect(path, read_only=True)) as store:
+        require_known(schema_version(store))
+        return [_account(store, number, name) for number, name in store.execute("SELECT id, name FROM sources")]
+
+
+def _account(store: sqlite3.Connection, number: int, name: str) -> Account:
+    query = "SELECT net, class, on_server, count(*) FROM ledger WHERE source = ? GROUP BY 1, 2, 3"
+    groups = store.execute(query, (number,)).fetchall()
+    events = [group for group in groups if group[1] == ledger.EVENT]
+    counted = dict(store.execute("SELECT family, sum(value) FROM counters WHERE source = ? GROUP BY 1", (name,)))
+    return Account(
+        source=name,
+        nets={net: sum(each[3] for each in events if each[0] == at) for at, net in enumerate(ledger.NETS)},
+        on_server=sum(each[3] for each in events if each[2]),
+        heartbeats=counted.get(Family.HEARTBEATS, 0),
+        duplicates=counted.get(Family.DUPLICATES, 0),
+        quarantined=counted.get(Family.QUARANTINED, 0),
+        phantoms=counted.get(Family.PHANTOMS, 0),
+    )
 
 
 def backup(path: Path, target: Path) -> int:

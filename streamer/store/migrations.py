@@ -118,6 +118,69 @@ STEPS: tuple[str, ...] = (
         occurred INTEGER NOT NULL
     ) WITHOUT ROWID;
     """,
+    """
+    DROP TABLE holes;
+
+    -- Where a run's transition did not start from the state before it; `missing` is the id it follows, if unknown.
+    CREATE TABLE breaks (
+        run BLOB NOT NULL,
+        missing BLOB NOT NULL,
+        source INTEGER NOT NULL,
+        occurred INTEGER NOT NULL,
+        PRIMARY KEY (run, missing)
+    ) WITHOUT ROWID;
+
+    -- The last heartbeats of each run: two times each, 16 bytes, by when they occurred.
+    CREATE TABLE beats (run BLOB PRIMARY KEY, ring BLOB NOT NULL) WITHOUT ROWID;
+    INSERT INTO beats SELECT id, beats FROM runs WHERE length(beats) > 0;
+    ALTER TABLE runs DROP COLUMN beats;
+    DELETE FROM ledger WHERE class = 1 AND id NOT IN (SELECT key FROM quarantine);
+
+    -- Events of states that were rolled back.
+    CREATE TABLE phantoms (id BLOB PRIMARY KEY, occurred INTEGER NOT NULL) WITHOUT ROWID;
+
+    -- What occurred before the horizon is forgotten; `net` says, as its place in `model.Net`, what brought an event.
+    ALTER TABLE sources ADD COLUMN horizon INTEGER;
+    ALTER TABLE ledger ADD COLUMN net INTEGER;
+    DROP INDEX ledger_in_time;
+    CREATE INDEX ledger_in_time ON ledger (source, class, on_server, occurred);
+    ALTER TABLE segments ADD COLUMN written INTEGER NOT NULL DEFAULT 0;
+    UPDATE segments SET written = strftime('%s', 'now') * 1000000;
+    ALTER TABLE runs ADD COLUMN since INTEGER;
+    UPDATE runs SET since = state_at;
+    ALTER TABLE runs ADD COLUMN verdict TEXT;
+    ALTER TABLE runs ADD COLUMN verdict_reason TEXT;
+    ALTER TABLE runs ADD COLUMN verdict_at INTEGER;
+    CREATE INDEX runs_judged ON runs (verdict) WHERE verdict IS NOT NULL;
+    CREATE INDEX runs_gone ON runs (coalesce(deleted_at, ended_at)) WHERE coalesce(deleted_at, ended_at) IS NOT NULL;
+    """,
+    """
+    -- Counters tell apart what the configuration wants told apart (`more`); `raised` is when one was last.
+    ALTER TABLE counters RENAME TO counters_before;
+    CREATE TABLE counters (
+        family TEXT NOT NULL,
+        source TEXT NOT NULL,
+        flow TEXT NOT NULL,
+        deployment TEXT NOT NULL,
+        work_pool TEXT NOT NULL,
+        labels TEXT NOT NULL,
+        more TEXT NOT NULL,
+        value INTEGER NOT NULL,
+        raised INTEGER NOT NULL,
+        UNIQUE (family, source, flow, deployment, work_pool, labels, more)
+    );
+    INSERT INTO counters SELECT family, source, flow, deployment, work_pool, labels, '[]', value,
+        strftime('%s', 'now') * 1000000 FROM counters_before ORDER BY rowid;
+    DROP TABLE counters_before;
+
+    -- When a run should have started, which no event tells, and which of its times were measured.
+    ALTER TABLE runs ADD COLUMN due INTEGER;
+    ALTER TABLE runs ADD COLUMN waited INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE runs ADD COLUMN lasted INTEGER NOT NULL DEFAULT 0;
+    UPDATE runs SET lasted = ended_at IS NOT NULL, waited = started_at IS NOT NULL;
+    CREATE INDEX runs_due ON runs (due) WHERE due IS NOT NULL;
+    CREATE INDEX runs_without_due ON runs (source) WHERE due IS NULL AND deleted_at IS NULL;
+    """,
 )
 
 

@@ -1,7 +1,6 @@
 """The run table: `RunState` to a row and back."""
 
 import sqlite3
-from array import array
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
@@ -10,43 +9,86 @@ from uuid import UUID
 import orjson
 
 from schemas import StateType
-from streamer.model import Beat, RunState
+from streamer.model import End, Held, RunState
+from streamer.store import beats
+from streamer.store.many import THESE, joined
 from streamer.timestamps import from_micros, to_micros
 
 _COLUMNS = (
     "runs.id, sources.name, runs.name, flow, deployment, work_pool, work_queue, task_run, tags, run_count, state_id,"
-    " state_type, state_name, state_message, state_at, seen_at, started_at, ended_at, beats, deleted_at"
+    " state_type, state_name, state_message, state_at, seen_at, started_at, ended_at, deleted_at,"
+    " since, verdict, verdict_reason, verdict_at, due, waited, lasted, ring"
 )
+_RUNS = "runs JOIN sources ON sources.id = runs.source LEFT JOIN beats ON beats.run = runs.id"
 
 
 def load(connection: sqlite3.Connection, ids: Iterable[UUID]) -> dict[UUID, RunState]:
     """Return the runs that are known, by id."""
-    wanted = b"".join(each.bytes for each in ids)
-    rows = connection.execute(
-        f"SELECT {_COLUMNS} FROM runs JOIN sources ON sources.id = runs.source"  # noqa: S608 - a constant
-        " WHERE runs.id IN (SELECT substr(?1, 16 * value + 1, 16) FROM json_each(?2))",
-        (wanted, orjson.dumps(list(range(len(wanted) // 16))).decode()),
-    )
+    query = f"SELECT {_COLUMNS} FROM {_RUNS} WHERE runs.id IN {THESE}"
+    rows = connection.execute(query, joined(ids))
     return {run.id: run for run in map(_run, rows)}
 
 
+def newest(connection: sqlite3.Connection, *, judged: bool, limit: int) -> list[RunState]:
+    """Return the runs whose state is the newest; only those that a verdict stands of if so asked."""
+    wanted = "verdict IS NOT NULL" if judged else "state_at IS NOT NULL"
+    query = f"SELECT {_COLUMNS} FROM {_RUNS} WHERE {wanted}"
+    return list(map(_run, connection.execute(f"{query} ORDER BY state_at DESC LIMIT ?", (limit,))))
+
+
+def present(connection: sqlite3.Connection) -> list[RunState]:
+    """Return the runs that have not ended."""
+    wanted = "runs.ended_at IS NULL AND runs.deleted_at IS NULL AND state_type IS NOT NULL"
+    return list(map(_run, connection.execute(f"SELECT {_COLUMNS} FROM {_RUNS} WHERE {wanted}")))
+
+
+def ended(connection: sqlite3.Connection, since: int, *, failed: bool, each: int | None) -> list[RunState]:
+    """Return the runs that ended after a time, newest first; only the failed, only so many of each deployment."""
+    states = " AND state_type IN ('FAILED', 'CRASHED')" if failed else ""
+    rows = connection.execute(
+        f"SELECT {_COLUMNS} FROM {_RUNS} JOIN ("
+        " SELECT id AS wanted, row_number() OVER (PARTITION BY deployment ORDER BY ended_at DESC) AS place FROM runs"
+        f" WHERE coalesce(deleted_at, ended_at) >= ? AND deleted_at IS NULL{states}"
+        ") ON wanted = runs.id WHERE place <= coalesce(?, place) ORDER BY ended_at DESC",
+        (since, each),
+    )
+    return list(map(_run, rows))
+
+
+def ended_since(connection: sqlite3.Connection, moment: int) -> list[End]:
+    """Return how the runs ended that did after a time and were not deleted, in that order."""
+    rows = connection.execute(
+        "SELECT runs.id, sources.name, flow, deployment, work_pool, state_type, ended_at FROM runs"
+        " JOIN sources ON sources.id = runs.source"
+        " WHERE coalesce(deleted_at, ended_at) >= ? AND deleted_at IS NULL ORDER BY coalesce(deleted_at, ended_at)",
+        (moment,),
+    )
+    return [
+        End(UUID(bytes=run), (source, flow or "", deployment or "", pool or ""), StateType(state), from_micros(ended))
+        for run, source, flow, deployment, pool, state, ended in rows
+    ]
+
+
 def save(connection: sqlite3.Connection, runs: Iterable[RunState]) -> None:
-    """Insert or replace these runs."""
+    """Insert or replace these runs, all but their beats."""
     connection.executemany(
         "INSERT OR REPLACE INTO runs SELECT ?1, sources.id, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15,"
-        " ?16, ?17, ?18, ?19, ?20 FROM sources WHERE name = ?2",
+        " ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26 FROM sources WHERE name = ?2",
         map(_row, runs),
     )
 
 
-def unfinished(connection: sqlite3.Connection, source_id: int) -> dict[UUID, StateType]:
+def unfinished(connection: sqlite3.Connection, source_id: int) -> dict[UUID, StateType | None]:
     """Return the runs of a source whose shown state is not a terminal one, and that were not deleted."""
-    rows = connection.execute(
-        "SELECT id, state_type FROM runs"
-        " WHERE source = ? AND deleted_at IS NULL AND ended_at IS NULL AND state_id IS NOT NULL",
-        (source_id,),
-    )
-    return {UUID(bytes=run): StateType(state) for run, state in rows}
+    query = "SELECT id, state_type FROM runs WHERE source = ? AND deleted_at IS NULL AND ended_at IS NULL"
+    rows = connection.execute(query, (source_id,))
+    return {UUID(bytes=run): StateType(state) if state else None for run, state in rows}
+
+
+def without_due(connection: sqlite3.Connection, source_id: int, limit: int) -> set[UUID]:
+    """Return runs of which nobody has learned yet when they should have started."""
+    query = "SELECT id FROM runs WHERE source = ? AND due IS NULL AND deleted_at IS NULL LIMIT ?"
+    return {UUID(bytes=run) for (run,) in connection.execute(query, (source_id, limit))}
 
 
 def _row(run: RunState) -> tuple[object, ...]:
@@ -69,13 +111,16 @@ def _row(run: RunState) -> tuple[object, ...]:
         _micros(run.seen_at),
         _micros(run.started_at),
         _micros(run.ended_at),
-        array("q", [number for beat in run.beats for number in beat]).tobytes(),
         _micros(run.deleted_at),
+        _micros(run.since),
+        *((run.verdict.status, run.verdict.reason, to_micros(run.verdict.at)) if run.verdict else (None, None, None)),
+        _micros(run.due),
+        run.waited,
+        run.lasted,
     )
 
 
 def _run(row: tuple[Any, ...]) -> RunState:
-    numbers = array("q", row[18])
     return RunState(
         id=UUID(bytes=row[0]),
         source=row[1],
@@ -95,8 +140,13 @@ def _run(row: tuple[Any, ...]) -> RunState:
         seen_at=_moment(row[15]),
         started_at=_moment(row[16]),
         ended_at=_moment(row[17]),
-        deleted_at=_moment(row[19]),
-        beats=tuple(Beat(*pair) for pair in zip(numbers[::2], numbers[1::2], strict=True)),
+        deleted_at=_moment(row[18]),
+        since=_moment(row[19]),
+        verdict=Held(row[20], row[21], from_micros(row[22])) if row[20] else None,
+        due=_moment(row[23]),
+        waited=bool(row[24]),
+        lasted=bool(row[25]),
+        beats=beats.read(row[26]),
     )
 
 

@@ -2,14 +2,16 @@
 
 import sqlite3
 import sys
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Collection, Iterator, Sequence
 
+import orjson
 import zstandard
 
 from schemas import decode
 from streamer.model import Record
 
-_Row = tuple[int, int, int, bytes]
+_Row = tuple[int, int, int, bytes, int]
 
 MERGE_BELOW_BYTES = 32_768
 """Segments smaller than this are merged with their neighbours of the same source."""
@@ -22,9 +24,8 @@ def pack(records: Sequence[Record]) -> bytes:
 
 def write(connection: sqlite3.Connection, source_id: int, records: Sequence[Record]) -> None:
     """Insert one segment with these records."""
-    connection.execute(
-        "INSERT INTO segments VALUES (?, ?, ?, ?)", (records[0].seq, records[-1].seq, source_id, pack(records))
-    )
+    row = (records[0].seq, records[-1].seq, source_id, pack(records), time.time_ns() // 1000)
+    connection.execute("INSERT INTO segments VALUES (?, ?, ?, ?, ?)", row)
 
 
 def read(connection: sqlite3.Connection, *, beyond: int, limit: int) -> list[Record]:
@@ -39,17 +40,33 @@ def read(connection: sqlite3.Connection, *, beyond: int, limit: int) -> list[Rec
     for source, body in rows:
         for seq, raw in _lines(body):
             if seq > beyond:
-                found.append(Record(seq, source, decode(raw, max_bytes=sys.maxsize)))  # it was let in once
+                found.append(_record(seq, source, raw))
                 if len(found) == limit:
                     rows.close()
                     return found
     return found
 
 
+def read_these(connection: sqlite3.Connection, seqs: Collection[int]) -> list[Record]:
+    """Return the records with these numbers, as far as they are there, in order."""
+    rows = connection.execute(
+        "SELECT sources.name, body FROM segments JOIN sources ON sources.id = source WHERE first_seq IN"
+        " (SELECT (SELECT max(first_seq) FROM segments WHERE first_seq <= value) FROM json_each(?)) ORDER BY first_seq",
+        (orjson.dumps(list(seqs)).decode(),),
+    )
+    wanted = set(seqs)
+    return [_record(seq, source, raw) for source, body in rows for seq, raw in _lines(body) if seq in wanted]
+
+
+def _record(seq: int, source: str, raw: bytes) -> Record:
+    return Record(seq, source, decode(raw, max_bytes=sys.maxsize))  # it was let in once
+
+
 def merge(connection: sqlite3.Connection, *, limit: int = 1000) -> int:
     """Merge runs of small neighbouring segments; return how many were merged into others."""
     rows = connection.execute(
-        "SELECT first_seq, last_seq, source, body FROM segments WHERE length(body) < ? ORDER BY first_seq DESC LIMIT ?",
+        "SELECT first_seq, last_seq, source, body, written FROM segments WHERE length(body) < ?"
+        " ORDER BY first_seq DESC LIMIT ?",
         (MERGE_BELOW_BYTES, limit),
     ).fetchall()[::-1]  # the newest, since those that stand alone are never merged and would be found first
     return sum(_merge_into_one(connection, group) for group in _neighbours(connection, rows) if len(group) > 1)
@@ -74,10 +91,10 @@ def _stands_between(connection: sqlite3.Connection, last: int, first: int) -> bo
 
 
 def _merge_into_one(connection: sqlite3.Connection, group: Sequence[_Row]) -> int:
-    first, last, source = group[0][0], group[-1][1], group[0][2]
+    first, last, source, written = group[0][0], group[-1][1], group[0][2], max(row[4] for row in group)
     body = _compress(b"".join(_decompress(row[3]) for row in group))
     connection.execute("DELETE FROM segments WHERE first_seq BETWEEN ? AND ?", (first, last))
-    connection.execute("INSERT INTO segments VALUES (?, ?, ?, ?)", (first, last, source, body))
+    connection.execute("INSERT INTO segments VALUES (?, ?, ?, ?, ?)", (first, last, source, body, written))
     return len(group) - 1
 
 

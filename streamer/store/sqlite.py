@@ -9,52 +9,86 @@ import time
 from collections import Counter as Tally
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 from uuid import UUID
 
 import orjson
-import zstandard
+import structlog
 
 from schemas import Event, InvalidEvent, StateType
+from streamer.counting import Counting
 from streamer.errors import StoreError
 from streamer.model import (
     Appended,
     Counter,
     Cursor,
+    Dues,
+    End,
     Family,
     Frame,
     Net,
+    Pruned,
     Record,
+    Retention,
     RunState,
     SourceState,
     Totals,
 )
-from streamer.store import appending, holes, ledger, quarantine, run_rows, segments
+from streamer.reports import Bucket, Span, Window
+from streamer.store import (
+    appending,
+    chains,
+    dead_letters,
+    history,
+    ledger,
+    pruning,
+    quarantine,
+    reports,
+    run_rows,
+    segments,
+)
 from streamer.store.appending import Batch
 from streamer.store.connection import connect, in_words, size_on_disk, transaction
+from streamer.store.dead_letters import DeadLetter
 from streamer.store.lock import StoreLock
 from streamer.store.migrations import migrate, require_known, schema_version
+from streamer.store.quarantine import Refused
 from streamer.timestamps import from_micros, to_micros
 
+RETRY_SECONDS = 1.0
+
 T = TypeVar("T")
+
+logger = structlog.get_logger(__name__)
 
 
 class SqliteStore:
     """The `Store` on one file. Open it with `open` or `open_read_only`."""
 
-    def __init__(self, path: Path, writer: sqlite3.Connection, reader: sqlite3.Connection, lock: StoreLock) -> None:
+    def __init__(
+        self,
+        path: Path,
+        connections: Mapping[str, sqlite3.Connection],
+        lock: StoreLock,
+        counting: Counting | None = None,
+    ) -> None:
         self.path = path
+        self._counting = counting or Counting()
         self._lock = lock
         # Closed in this order: only a writer that leaves last folds SQLite's log back into the file.
-        self._connections = {"read": reader, "write": writer}
+        self._connections = {doing: connections[doing] for doing in ("report", "read", "write")}
         self._threads = {doing: ThreadPoolExecutor(1, f"store-{doing}") for doing in self._connections}
-        self._sources: dict[str, tuple[int, SourceState]] = {}
+        self._sources: dict[str, int] = {}
+        self.trouble: str | None = None
+        """What keeps the store from being written, as long as it does."""
+        self._hurry = asyncio.Event()
+        self._hurry.set()
 
     @classmethod
-    def open(cls, path: Path, *, address: str = "") -> "SqliteStore":
+    def open(cls, path: Path, *, address: str = "", counting: Counting | None = None) -> "SqliteStore":
         """Lock and open the store, made or brought up to date as needed; `address` is told to whom it shuts out."""
         lock = StoreLock(path)
         with in_words(path, "open"):
@@ -64,9 +98,15 @@ class SqliteStore:
                 undo.callback(lock.release)
                 writer = undo.enter_context(closing(connect(path)))
                 migrate(writer)
-                store = cls(path, writer, connect(path, read_only=True), lock)
+                readers = {doing: connect(path, read_only=True) for doing in ("read", "report")}
+                store = cls(path, {**readers, "write": writer}, lock, counting)
                 undo.pop_all()
                 return store
+
+    @property
+    def token(self) -> str:
+        """Return what proves that a command comes from somebody who may write the store."""
+        return self._lock.token
 
     @classmethod
     def open_read_only(cls, path: Path) -> "SqliteStore":
@@ -77,7 +117,7 @@ class SqliteStore:
             reader = undo.enter_context(closing(connect(path, read_only=True)))
             require_known(schema_version(reader))
             undo.pop_all()
-            return cls(path, reader, reader, StoreLock(path))
+            return cls(path, dict.fromkeys(("report", "read", "write"), reader), StoreLock(path))
 
     async def open_source(self, name: str, *, identity: str, now: datetime) -> SourceState:
         """Return the source, made with epoch `now` the first time; another identity under the name is refused."""
@@ -96,7 +136,7 @@ class SqliteStore:
                 hint="give the other server its own --store; if it is the same one under a new address,"
                 f" run `streamer store adopt {identity}`",
             )
-        self._sources[name] = (number, state)
+        self._sources[name] = number
         return state
 
     async def append(
@@ -109,27 +149,89 @@ class SqliteStore:
         watermark: datetime | None = None,
     ) -> Appended:
         """Keep the events whose id is new, with all that follows from them."""
-        number, state = self._sources[source]
         batch = Batch(events, net, passed_over, watermark)
-        return await self._write(lambda connection: appending.append(connection, number, state, batch))
+        return await self._write(
+            lambda connection: appending.append(connection, *_source(connection, source), batch, self._counting)
+        )
+
+    async def without_due(self, source: str, limit: int) -> set[UUID]:
+        """Return runs of which nobody has learned yet when they should have started."""
+        number = self._sources[source]
+        return await self._read(lambda connection: run_rows.without_due(connection, number, limit))
+
+    async def learn(self, dues: Dues) -> Appended:
+        """Note when runs should have started; return what could be measured by it."""
+        return await self._write(
+            lambda connection: appending.learn(connection, _source(connection, dues.source)[1], dues, self._counting)
+        )
 
     async def known(self, ids: Collection[UUID]) -> set[UUID]:
         """Return which of these ids are in the ledger."""
         return await self._read(lambda connection: ledger.known(connection, ids))
 
-    async def unfinished(self, source: str) -> Mapping[UUID, StateType]:
+    async def unfinished(self, source: str) -> Mapping[UUID, StateType | None]:
         """Return the runs of a source that have not ended, as far as we know, and were not deleted."""
-        number = self._sources[source][0]
+        number = self._sources[source]
         return await self._read(lambda connection: run_rows.unfinished(connection, number))
 
-    async def holes(self, source: str, before: datetime, limit: int) -> Mapping[UUID, UUID]:
-        """Return what transitions from before a time follow but we do not have, with the run it is missing from."""
-        number = self._sources[source][0]
-        return await self._read(lambda connection: holes.older_than(connection, number, to_micros(before), limit))
+    async def runs(self, ids: Collection[UUID]) -> Mapping[UUID, RunState]:
+        """Return what is known of these runs, by id."""
+        return await self._read(lambda connection: run_rows.load(connection, ids))
 
-    async def forget_holes(self, looked_into: Collection[UUID]) -> None:
-        """Forget these holes: they were looked into, and what could be found is committed."""
-        await self._write(lambda connection: holes.forget(connection, looked_into))
+    async def run(self, run: UUID) -> RunState | None:
+        """Return what is known of a run."""
+        return (await self.runs([run])).get(run)
+
+    async def history(self, run: UUID) -> list[Record]:
+        """Return the run's records that are in the log, phantoms left out, in the order in which they came."""
+        return await self._read(lambda connection: history.records(connection, run))
+
+    async def find_runs(self, *, judged: bool = False, limit: int = 50) -> list[RunState]:
+        """Return the runs whose state is the newest, newest first; only those a verdict stands of if so asked."""
+        return await self._read(lambda connection: run_rows.newest(connection, judged=judged, limit=limit))
+
+    async def ended_since(self, moment: datetime) -> list[End]:
+        """Return how the runs ended that did after a time and were not deleted, in that order."""
+        return await self._read(lambda connection: run_rows.ended_since(connection, to_micros(moment)))
+
+    async def run_history(self, span: Span, *, now: datetime) -> list[Bucket]:
+        """Return the runs that were due in each of some buckets of time, by state."""
+        return await self._read(lambda connection: reports.history(connection, span, now=now), "report")
+
+    async def window(self, since: datetime, *, now: datetime) -> Window:
+        """Return what runs have done since a time, in sum."""
+        return await self._read(lambda connection: reports.window(connection, since, now=now), "report")
+
+    async def late_runs(self) -> Mapping[str, int]:
+        """Return how many runs are late by the id of their work queue, those without one under the empty string."""
+        return await self._read(reports.late_runs, "report")
+
+    async def unfinished_runs(self) -> list[RunState]:
+        """Return the runs that have not ended."""
+        return await self._read(run_rows.present, "report")
+
+    async def ended_runs(self, since: datetime, *, failed: bool = False, each: int | None = None) -> list[RunState]:
+        """Return the runs that ended after a time, newest first; only the failed, only so many of each deployment."""
+        return await self._read(
+            lambda connection: run_rows.ended(connection, to_micros(since), failed=failed, each=each), "report"
+        )
+
+    async def newest_event(self, run: UUID) -> Event | None:
+        """Return the run's newest transition that is in the log."""
+        return await self._read(lambda connection: history.newest_transition(connection, run))
+
+    async def transitions(self, run: UUID) -> Mapping[UUID, datetime]:
+        """Return the ids of a run's transitions in the log, with when they occurred, phantoms left out."""
+        return await self._read(lambda connection: history.transitions(connection, run))
+
+    async def broken(self, source: str, before: datetime, limit: int) -> set[UUID]:
+        """Return the runs with a break in their chain of states since before a time."""
+        number = self._sources[source]
+        return await self._read(lambda connection: chains.broken(connection, number, to_micros(before), limit))
+
+    async def mended(self, runs: Collection[UUID], before: datetime, *, suspected: Collection[UUID] = ()) -> None:
+        """Forget the breaks in these runs' chains: they were looked into, and what could be found is committed."""
+        await self._write(lambda connection: chains.mended(connection, runs, to_micros(before), suspected))
 
     async def epochs(self) -> Mapping[str, datetime]:
         """Return the epoch of each source that was ever opened."""
@@ -161,16 +263,27 @@ class SqliteStore:
     async def commit(self, reader: str, seq: int) -> None:
         """Move the reader's cursor to what it has acknowledged."""
         await self._write(
-            lambda connection: connection.execute("UPDATE cursors SET seq = ? WHERE reader = ?", (seq, reader))
+            lambda connection: connection.execute(
+                "UPDATE cursors SET seq = max(seq, ?) WHERE reader = ?", (seq, reader)
+            )
         )
 
     async def bury(self, sink: str, record: Record, reason: str) -> None:
         """Keep a record that a sink refused for good."""
-        body = zstandard.compress(record.event.raw)
-        row = (sink, record.seq, record.source, reason, time.time_ns() // 1000, body)
-        await self._write(
-            lambda connection: connection.execute("INSERT OR REPLACE INTO dead_letters VALUES (?, ?, ?, ?, ?, ?)", row)
-        )
+        now = time.time_ns() // 1000
+        await self._write(lambda connection: dead_letters.bury(connection, sink, record, reason, now=now))
+
+    async def buried(self, sink: str | None = None) -> list[DeadLetter]:
+        """Return what one sink, or any, has refused for good, newest first."""
+        return await self._read(lambda connection: dead_letters.listed(connection, sink))
+
+    async def buried_records(self, sink: str, seqs: Sequence[int]) -> list[Record]:
+        """Return these of the records that a sink has refused, in order."""
+        return await self._read(lambda connection: dead_letters.records(connection, sink, seqs))
+
+    async def exhume(self, sink: str, seqs: Collection[int]) -> int:
+        """Forget that a sink refused these; return how many there were."""
+        return await self._write(lambda connection: dead_letters.drop(connection, sink, seqs))
 
     async def quarantine(self, frame: Frame, error: InvalidEvent) -> Totals:
         """Keep a frame that the schemas refused, once; return the counters that changed."""
@@ -178,20 +291,28 @@ class SqliteStore:
         def work(connection: sqlite3.Connection) -> Totals:
             new = quarantine.keep(connection, frame, error, now=time.time_ns() // 1000)
             if frame.source in self._sources and (entry := quarantine.ledger_entry(frame.data)):
-                ledger.admit(connection, self._sources[frame.source][0], [entry], on_server=True)
+                ledger.admit(connection, self._sources[frame.source], [entry], frame.net)
             raised = Tally({Counter(Family.QUARANTINED, frame.source, labels=(error.reason,)): new})
             return Totals(appending.raise_counters(connection, raised))
 
         return await self._write(work)
 
+    async def refused(self, prefix: str = "") -> list[Refused]:
+        """Return what is in quarantine, newest first: all, or what has a key that starts so."""
+        return await self._read(lambda connection: quarantine.listed(connection, prefix))
+
+    async def refused_frame(self, key: str) -> Frame | None:
+        """Return a refused frame as it came, cut to a megabyte; None if it is not there any more."""
+        return await self._read(lambda connection: quarantine.frame(connection, key))
+
     async def count(self, source: str, start: int, last: int) -> int:
         """Return how many events but heartbeats the server is known to have, between two times, both included."""
-        number = self._sources[source][0]
+        number = self._sources[source]
         return await self._read(lambda connection: ledger.count(connection, number, start, last))
 
     async def ids(self, source: str, start: int, last: int) -> set[UUID]:
         """Return the ids that `count` counts."""
-        number = self._sources[source][0]
+        number = self._sources[source]
         return await self._read(lambda connection: ledger.ids(connection, number, start, last))
 
     async def absent(self, ids: Collection[UUID]) -> None:
@@ -202,15 +323,12 @@ class SqliteStore:
         """Return all counters and names."""
 
         def work(connection: sqlite3.Connection) -> Totals:
-            rows = connection.execute("SELECT * FROM counters ORDER BY rowid")
-            counts = {_counter(row): row[6] for row in rows}
-            return Totals(counts, dict(connection.execute("SELECT id, name FROM names")))
+            rows = {_counter(row): row for row in connection.execute("SELECT * FROM counters ORDER BY rowid")}
+            counts = {counter: row[7] for counter, row in rows.items()}
+            raised = {counter: from_micros(row[8]) for counter, row in rows.items()}
+            return Totals(counts, dict(connection.execute("SELECT id, name FROM names")), raised)
 
         return await self._read(work)
-
-    async def run(self, run: UUID) -> RunState | None:
-        """Return what is known of a run."""
-        return (await self._read(lambda connection: run_rows.load(connection, [run]))).get(run)
 
     async def size(self) -> int:
         """Return how many records there are."""
@@ -225,6 +343,11 @@ class SqliteStore:
         """Return how many bytes the store takes on the disk."""
         return size_on_disk(self.path)
 
+    async def prune(self, keep: Retention, *, now: datetime, readers: Collection[str], ids: bool) -> Pruned:
+        """Take one step of forgetting, `ids` too if told to; all is done when it dropped nothing."""
+
+        return await self._write(lambda connection: pruning.prune(connection, keep, now=now, readers=readers, ids=ids))
+
     async def compact(self) -> int:
         """Merge small pieces of the log; return how many were merged."""
         return await self._write(segments.merge)
@@ -236,27 +359,59 @@ class SqliteStore:
             self._threads[doing].shutdown()
         self._lock.release()
 
+    def be_patient(self, patient: bool) -> None:
+        """Outlast a disk that is full or failing, or else let its errors out, as is usual."""
+        if patient:
+            self._hurry.clear()
+        else:
+            self._hurry.set()
+
     async def _write(self, work: Callable[[sqlite3.Connection], T]) -> T:
         def run() -> T:
             with in_words(self.path, "write to"), transaction(self._connections["write"]) as connection:
                 return work(connection)
 
-        return await asyncio.get_running_loop().run_in_executor(self._threads["write"], run)
+        return await self._outlasting(run, "write")
 
-    async def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+    async def _read(self, work: Callable[[sqlite3.Connection], T], thread: str = "read") -> T:
+        """Ask; what may take long is asked on the thread for reports, so that deliveries do not wait for it."""
+
         def run() -> T:
             with in_words(self.path, "read"):
-                return work(self._connections["read"])
+                return work(self._connections[thread])
 
-        return await asyncio.get_running_loop().run_in_executor(self._threads["read"], run)
+        return await self._outlasting(run, thread)
+
+    async def _outlasting(self, run: Callable[[], T], thread: str) -> T:
+        """Do it, and if need be and we are patient, again until the disk lets us; nothing was half-written before."""
+        while True:
+            try:
+                done = await asyncio.get_running_loop().run_in_executor(self._threads[thread], run)
+            except StoreError as error:
+                if not error.may_pass or self._hurry.is_set():
+                    raise
+                await self._wait_a_moment(error)
+            else:
+                if self.trouble and thread == "write":
+                    logger.warning("the store can be written again")
+                    self.trouble = None
+                return done
+
+    async def _wait_a_moment(self, error: StoreError) -> None:
+        if self.trouble is None:
+            logger.error("waiting for the disk", error=str(error), hint=error.hint)
+        self.trouble = str(error)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(RETRY_SECONDS):
+                await self._hurry.wait()
 
 
 def _source(connection: sqlite3.Connection, name: str) -> tuple[int, SourceState]:
-    number, identity, epoch, watermark = connection.execute(
-        "SELECT id, identity, epoch, watermark FROM sources WHERE name = ?", (name,)
+    number, identity, epoch, *moments = connection.execute(
+        "SELECT id, identity, epoch, watermark, horizon FROM sources WHERE name = ?", (name,)
     ).fetchone()
-    known = None if watermark is None else from_micros(watermark)
-    return number, SourceState(name, identity, from_micros(epoch), known)
+    watermark, horizon = (None if each is None else from_micros(each) for each in moments)
+    return number, SourceState(name, identity, from_micros(epoch), watermark, horizon)
 
 
 def _one(connection: sqlite3.Connection, query: str, *values: str) -> int:
@@ -265,5 +420,6 @@ def _one(connection: sqlite3.Connection, query: str, *values: str) -> int:
 
 
 def _counter(row: tuple[Any, ...]) -> Counter:
-    family, source, flow, deployment, work_pool, labels, _ = row
-    return Counter(Family(family), source, flow, deployment, work_pool, tuple(orjson.loads(labels)))
+    family, source, flow, deployment, work_pool, labels, more, *_ = row
+    pairs = tuple((name, value) for name, value in orjson.loads(more))
+    return Counter(Family(family), source, flow, deployment, work_pool, tuple(orjson.loads(labels)), pairs)

@@ -1,6 +1,6 @@
 """The service over HTTP: metrics, health, and a plain page."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -12,9 +12,9 @@ from jinja2 import Environment, FileSystemLoader
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 
-from streamer.metrics import Metrics
+from streamer.metrics.counters import Metrics
 from streamer.model import Record
 
 _SECURITY = {
@@ -62,8 +62,13 @@ class Status:
         return not self.missing
 
 
-def create_app(metrics: Metrics, status: Callable[[], Status], newest: Callable[[], list[Record]]) -> Starlette:
-    """Return the ASGI app; `status` and `newest` are asked at each request."""
+def create_app(
+    metrics: Metrics,
+    status: Callable[[], Status],
+    newest: Callable[[], list[Record]],
+    more: Iterable[BaseRoute] = (),
+) -> Starlette:
+    """Return the ASGI app; `status` and `newest` are asked at each request, `more` is routes beside these."""
     templates = Environment(loader=FileSystemLoader(Path(__file__).parent / "templates"), autoescape=True)
     page = templates.get_template("status.html")
 
@@ -89,5 +94,6 @@ def create_app(metrics: Metrics, status: Callable[[], Status], newest: Callable[
             Route("/metrics", show_metrics),
             Route("/livez", live),
             Route("/readyz", ready),
+            *more,
         ]
     )

@@ -232,7 +232,9 @@ async def test_a_replay_of_what_cannot_be_read_ends_with_2(streamer: Shell, name
 
 async def test_a_store_is_looked_at(streamer: Shell, store: SqliteStore) -> None:
     shown = await streamer("store", "info")
-    told = dict(re.split(r"\s{2,}", line.strip(), maxsplit=1) for line in shown.out.splitlines() if line[1] != " ")
+    told = dict(re.split(r"\s{2,}", line.strip(), maxsplit=1) for line in shown.out.splitlines() if line[1:2].strip())
+    assert (told["events, by the net that first brought them"], told["live"]) == ("default", "3")
+    assert (told["in all"], told["of these the server has"], told["came again"]) == ("3", "3", "0")
     assert (told["records"], told["runs"], told["service"]) == ("3, seq up to 3", "3", "none runs on it")
     assert told["reader jsonl:runs.jsonl"] == "at 3"
 
@@ -343,6 +345,15 @@ async def test_run_ends_with_0_when_told_to_and_logs_json_without_secrets(stream
     assert b"hunter2" not in err
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Let processes hear of Ctrl-C, also where a shell has started the tests in the background, which ignores it."""
+    usual = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, usual)
+
+
+@pytest.mark.usefixtures("interruptible")
 async def test_tail_prints_the_records_of_the_running_service(streamer: Shell, server: FakePrefect) -> None:
     store = f"sqlite:///{streamer.folder}/streamer.db"
     service = Service(config.only(api_url=server.api_url, store=store, listen="127.0.0.1:0"))

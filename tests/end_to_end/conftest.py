@@ -7,13 +7,14 @@ import pytest
 
 from streamer.demo.server import PrefectServer
 from streamer.demo.truth import Truth
+from tests.running import PREFECT_PYTHON
 
 
 @pytest.fixture(scope="session")
 def prefect(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrefectServer]:
     """A server that wants no credentials."""
     settings = {"PREFECT_WORKER_QUERY_SECONDS": "1"}
-    with PrefectServer(tmp_path_factory.mktemp("prefect"), settings) as server:
+    with PrefectServer(tmp_path_factory.mktemp("prefect"), settings, python=PREFECT_PYTHON) as server:
         yield server
 
 

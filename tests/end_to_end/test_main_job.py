@@ -11,7 +11,7 @@ from schemas import StateType
 from streamer.demo import server as servers
 from streamer.demo.server import PrefectServer
 from streamer.demo.truth import Truth, is_transition
-from tests.running import RunningService, isolated, running
+from tests.running import PREFECT_PYTHON, RunningService, isolated, running
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(180)]
 
@@ -19,7 +19,8 @@ pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(180)]
 @pytest.fixture
 def prefect(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrefectServer]:
     """A server on which nothing has happened yet."""
-    with PrefectServer(tmp_path_factory.mktemp("fresh"), {"PREFECT_WORKER_QUERY_SECONDS": "1"}) as server:
+    settings = {"PREFECT_WORKER_QUERY_SECONDS": "1"}
+    with PrefectServer(tmp_path_factory.mktemp("fresh"), settings, python=PREFECT_PYTHON) as server:
         yield server
 
 
@@ -45,12 +46,11 @@ def test_functions_subflows_and_a_deployment_arrive_also_those_that_ran_while_th
     worker = prefect.spawn("worker", "start", "--pool", "demo-pool", "--type", "process")
     try:
         with running(folder, prefect.api_url) as service:
-            assert prefect.spawn_python("-m", "streamer.demo.flows").wait() == 0
+            assert prefect.spawn_flows().wait() == 0
             agree(service, truth)
             before = len(service.ids())
             assert service.stop() == 0
-            more = "from streamer.demo import flows; flows.run_directly()"
-            assert prefect.spawn_python("-c", more).wait() == 0
+            assert prefect.spawn_flows("direct").wait() == 0
             service.start()
             agree(service, truth)
             assert len(service.ids()) > before
@@ -59,6 +59,7 @@ def test_functions_subflows_and_a_deployment_arrive_also_those_that_ran_while_th
         servers.stop(worker)
 
 
+@pytest.mark.skipif(sys.executable != PREFECT_PYTHON, reason="the demo runs the Prefect beside streamer")
 def test_demo_checks_itself(folder: Path) -> None:
     command = [sys.executable, "-m", "streamer", "demo", "--once"]
     result = subprocess.run(command, env=isolated(folder), capture_output=True, text=True, check=False, timeout=170)

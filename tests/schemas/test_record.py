@@ -122,6 +122,10 @@ def test_a_verdict_tells_its_ruling() -> None:
         "interval": 30.0,
         "deadline": "2026-11-21T02:05:32.010932Z",
         "state": {"type": "RUNNING", "name": "Running", "message": None, "pause_reschedule": None},
+        "run_count": None,
+        "incident": None,
+        "action": None,
+        "result": None,
     }
 
 

@@ -1,5 +1,8 @@
+import asyncio
+import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import httpx
 import pytest
@@ -120,3 +123,33 @@ def test_every_request_carries_the_custom_headers() -> None:
     connection = Connection("http://server/api", api_key=lambda: "pnu_1", headers={"CF-Access": "x"})
     assert connection.all_headers() == {"CF-Access": "x", "Authorization": "Bearer pnu_1"}
     assert httpx.Headers(connection.all_headers())["cf-access"] == "x"
+
+
+async def test_requests_beyond_the_budget_wait_for_their_turn(server: FakePrefect, clock: ServerClock) -> None:
+    async with Api(Connection(server.api_url), clock, Instruments(), per_minute=60) as api:
+        start = time.monotonic()
+        for _ in range(60):
+            await api.hello()
+        assert time.monotonic() - start < 30, "a burst within the budget does not wait"
+        start = time.monotonic()
+        await api.hello()
+        await api.hello()
+        assert time.monotonic() - start > 0.5, "one a second is what is left"
+
+
+async def test_server_that_answers_slowly_has_as_much_rest_as_it_took(
+    server: FakePrefect, api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streamer.source.api.SLOW_SECONDS", 0.2)
+    answered: list[float] = []
+
+    class Slow(Response):
+        async def __call__(self, *scope: Any) -> None:
+            await asyncio.sleep(0.5)
+            await super().__call__(*scope)
+            answered.append(time.monotonic())
+
+    server.rest_failures.append(Slow(b'{"events": [], "total": 0}', media_type="application/json"))
+    await api.hello()
+    await api.hello()
+    assert time.monotonic() - answered[0] > 0.4

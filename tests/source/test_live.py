@@ -8,7 +8,7 @@ import pytest
 from streamer.clock import ServerClock
 from streamer.errors import AuthenticationFailed
 from streamer.health import AFTER_BURST, AFTER_CONNECT, SourceHealth
-from streamer.model import Frame, Mark, Net
+from streamer.model import Frame, Item, Net
 from streamer.source.connection import Connection
 from streamer.source.live import LiveSource
 from streamer.testing import FakePrefect, an_event, until
@@ -24,7 +24,7 @@ def listening(
     async def running() -> AsyncIterator[list[Frame]]:
         frames: list[Frame] = []
 
-        async def put(item: Frame | Mark) -> None:
+        async def put(item: Item) -> None:
             assert isinstance(item, Frame)
             frames.append(item)
 
@@ -38,7 +38,7 @@ def listening(
     return running()
 
 
-async def nowhere(item: Frame | Mark) -> None:
+async def nowhere(item: Item) -> None:
     raise AssertionError(f"{item} came out of a refused connection")
 
 

@@ -19,12 +19,13 @@ from streamer.health import SourceHealth
 from streamer.instruments import Instruments
 from streamer.intake import Intake
 from streamer.log import Log
+from streamer.model import Frame, Net
 from streamer.pipeline import Pipeline
 from streamer.source import sweep as module
 from streamer.source.api import Api
 from streamer.source.sweep import Sweep
 from streamer.store.sqlite import SqliteStore
-from streamer.testing import FakePrefect, an_event, until
+from streamer.testing import FakePrefect, an_event, event_pages, fake_prefect, until
 from streamer.timestamps import to_micros
 
 NOW = datetime.now(UTC)
@@ -178,6 +179,48 @@ async def test_event_that_the_server_lost_is_kept_and_found_out_once(bench: Benc
         await until(lambda: swept.counted("audit_windows_total", result="equal") >= 2)
         assert swept.counted("audit_windows_total", result="differs") == 0
         assert sorted(await swept.ids()) == ids([kept, lost])
+
+
+async def test_event_that_a_page_leaves_out_is_asked_for_by_its_id(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hidden, lost = at(0), at(1)
+    bench.server.publish(hidden, lost, live=False)
+    async with bench.sweeping():
+        pass
+
+    def leaving_out(events: Any, wanted: Any, **page: int) -> Any:
+        shown = events if "id" in wanted else [each for each in events if each is not hidden]
+        return event_pages.page(shown, wanted, **page)
+
+    bench.server.events.remove(lost)
+    monkeypatch.setattr(fake_prefect, "page", leaving_out)
+    async with bench.sweeping(ages=(*AT_ONCE, LATER)) as swept:
+        await until(lambda: swept.on_server({hidden["id"]}))
+
+
+async def test_what_was_received_before_the_servers_answer_is_committed_before_ours_is_counted(
+    bench: Bench, api: Api
+) -> None:
+    store, intake, health = SqliteStore.open(bench.path), Intake(), SourceHealth("default", Instruments())
+    log = await Log.open(store)
+    state = await log.open_source("default", identity="a server", now=NOW)
+    on_its_way = at(0)
+    bench.server.publish(on_its_way, live=False)
+    await intake.put(Frame("default", Net.LIVE, orjson.dumps(on_its_way)))
+    sweep = Sweep(api, store, health, state, history=timedelta(hours=24), ages=AT_ONCE)
+    sweeping = asyncio.create_task(sweep.run(intake.put))
+    await until(lambda: bench.server.requests)
+    await asyncio.sleep(0.1)  # time enough to compare too early, before the pipeline begins
+    moving = asyncio.create_task(Pipeline(intake, log, health.instruments, health={"default": health}).run())
+    await until(lambda: health.caught_up)
+    for task in (sweeping, moving):
+        task.cancel()
+    await asyncio.wait((sweeping, moving))
+    await store.close()
+    registry = health.instruments.registry
+    labels = {"source": "default", "result": "differs"}
+    assert registry.get_sample_value("prefect_streamer_audit_windows_total", labels) is None
 
 
 async def test_heartbeats_are_neither_read_nor_counted(bench: Bench) -> None:

@@ -28,7 +28,8 @@ async def test_a_refused_writer_leaves_the_holder_s_word_as_it_was(path: Path) -
     store = SqliteStore.open(path, address="here")
     with pytest.raises(StoreError):
         SqliteStore.open(path, address="there")
-    assert read_holder(path.with_name("store.db.lock")) == {"pid": os.getpid(), "address": "here"}
+    holder = {"pid": os.getpid(), "address": "here", "token": store.token}
+    assert read_holder(path.with_name("store.db.lock")) == holder
     await store.close()
 
 

@@ -1,16 +1,20 @@
 """A store is brought to the newest version step by step, each whole or not at all."""
 
 import sqlite3
+from array import array
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
 from streamer.errors import StoreError
+from streamer.model import Beat, Counter, Family
 from streamer.store import migrations
 from streamer.store.connection import connect
 from streamer.store.migrations import STEPS, migrate, schema_version
+from streamer.store.sqlite import SqliteStore
 
 HALF_BROKEN = "CREATE TABLE first_half (x); CREATE TABLE first_half (x)"
 SOUND = "CREATE TABLE extra (x)"
@@ -87,3 +91,28 @@ def test_a_newer_version_is_refused_and_left_as_it_is(connection: sqlite3.Connec
         migrate(connection)
     assert "newer version of streamer" in (refusal.value.hint or "")
     assert schema_version(connection) == len(STEPS) + 1
+
+
+async def test_a_store_of_an_older_version_keeps_its_runs_beats_and_counters(tmp_path: Path) -> None:
+    path, run = tmp_path / "store.db", uuid4()
+    with closing(connect(path)) as old:
+        for step in STEPS[:3]:
+            old.executescript(step)
+        old.execute("PRAGMA user_version = 3")
+        old.execute("INSERT INTO sources VALUES (1, 'default', 'http://server/api', 0, 0)")
+        beats = array("q", [1, 2, 3, 4]).tobytes()
+        fields = (run.bytes, 1, "loose-quetzal", "[]", "COMPLETED", "Completed", 9, 1, 2, 9, beats)
+        old.execute(
+            "INSERT INTO runs (id, source, name, tags, state_type, state_name, state_at, seen_at, started_at, ended_at,"
+            " beats) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            fields,
+        )
+        old.execute("""INSERT INTO counters VALUES ('transitions', 'default', 'f', '', '', '["","PENDING"]', 7)""")
+    store = SqliteStore.open(path)
+    known = await store.run(run)
+    assert known
+    assert (known.name, known.state_type, known.beats) == ("loose-quetzal", "COMPLETED", (Beat(1, 2), Beat(3, 4)))
+    assert (known.waited, known.lasted, known.due) == (True, True, None), "what is over is measured no more"
+    counter = Counter(Family.TRANSITIONS, "default", "f", labels=("", "PENDING"))
+    assert (await store.totals()).counts == {counter: 7}
+    await store.close()

@@ -28,7 +28,7 @@ def opened() -> sqlite3.Connection:
     connection = sqlite3.connect(":memory:", isolation_level=None)
     migrate(connection)
     for name, number in SOURCES.items():
-        connection.execute("INSERT INTO sources VALUES (?, ?, 'http://server/api', 0, NULL)", (number, name))
+        connection.execute("INSERT INTO sources VALUES (?, ?, 'http://server/api', 0, NULL, NULL)", (number, name))
     return connection
 
 

@@ -11,7 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from schemas import decode
 from streamer.clock import SystemClock
 from streamer.instruments import Instruments
-from streamer.metrics import Metrics
+from streamer.metrics.counters import Metrics
 from streamer.model import Record, Totals
 from streamer.testing import an_event
 from streamer.web.app import SinkStatus, SourceStatus, Status, create_app

@@ -1,0 +1,63 @@
+"""All gauges of a service: those that follow commits, and those that are asked of the store now and then."""
+
+import asyncio
+import time
+from collections.abc import Mapping
+
+import structlog
+
+from streamer.core import Core
+from streamer.errors import StoreError
+from streamer.liveness import Tracker
+from streamer.metric_settings import in_words
+from streamer.metrics.compat import Compat
+from streamer.metrics.inventory import InventoryGauges
+from streamer.metrics.outcomes import Outcomes
+from streamer.metrics.runs import RunGauges
+from streamer.metrics.windows import WindowGauges
+
+EVERY_SECONDS = 15.0
+REST = 20
+"""A store that takes long to answer is asked less often: it has this many times as long without us."""
+
+logger = structlog.get_logger(__name__)
+
+
+class Board:
+    """The gauges of runs, windows and inventory; make one with `Board.of`."""
+
+    def __init__(self, core: Core, trackers: Mapping[str, Tracker], outcomes: Outcomes) -> None:
+        settings, metrics, registry = core.settings.metrics, core.metrics, core.instruments.registry
+        self._core = core
+        self.outcomes = outcomes
+        self.inventory = InventoryGauges(registry)
+        RunGauges(trackers, metrics.labels, registry, core.clock, ttl=settings.series_ttl)
+        windows = {in_words(window): window for window in settings.windows}
+        self._windows = WindowGauges(windows, metrics.names, registry)
+        self._compat = Compat(self.inventory, metrics.names, registry, core.clock) if settings.compat else None
+
+    @classmethod
+    async def of(cls, core: Core, trackers: Mapping[str, Tracker]) -> "Board":
+        """Return the gauges, with what the store knows of runs that have ended."""
+        ttl = core.settings.metrics.series_ttl
+        ended = await core.store.ended_since(core.clock.now() - ttl)
+        outcomes = Outcomes(ended, core.metrics.labels, core.instruments.registry, core.clock, ttl=ttl)
+        return cls(core, trackers, outcomes)
+
+    async def keep_asking(self) -> None:
+        """Ask the store what has become of runs, for ever."""
+        while True:
+            begun = time.monotonic()
+            try:
+                await self.refresh()
+            except StoreError as error:
+                logger.warning("cannot read what runs have done", error=str(error))
+            await asyncio.sleep(max(EVERY_SECONDS, REST * (time.monotonic() - begun)))
+
+    async def refresh(self) -> None:
+        """Ask the store once."""
+        store, now = self._core.store, self._core.clock.now()
+        await self._windows.refresh(store, now)
+        self.inventory.late = await store.late_runs()
+        if self._compat:
+            await self._compat.refresh(store, now)

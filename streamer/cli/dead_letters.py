@@ -1,0 +1,104 @@
+"""`streamer dead-letters`: records that a sink refused for good."""
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from schemas import to_json
+from streamer import config
+from streamer.cli.asking import ask, store_path
+from streamer.cli.options import ConfigFile, StoreUrl
+from streamer.errors import ConfigError
+from streamer.operating import act
+from streamer.store.dead_letters import DeadLetter
+
+app = typer.Typer(help="Records that a sink refused for good, and why.", no_args_is_help=True)
+
+SHOWN_MOST = 50
+
+Sink = Annotated[str, typer.Argument(help="The sink's name.")]
+Seqs = Annotated[list[int] | None, typer.Argument(help="Their seqs.")]
+Every = Annotated[bool, typer.Option("--all", help="All of the sink's.")]
+
+
+@app.command("list")
+def list_(
+    sink: Annotated[str | None, typer.Argument(help="Only this sink's.")] = None,
+    every: Annotated[bool, typer.Option("--all", help=f"All of them, not only the newest {SHOWN_MOST}.")] = False,
+    store: StoreUrl = None,
+    config_file: ConfigFile = None,
+) -> None:
+    """Show what sinks have refused, newest first; works while the service runs."""
+    found = _buried(store_path(config_file, store), sink)
+    table = Table("sink", "seq", "source", "buried", "bytes", "reason", box=None)
+    for each in found if every else found[:SHOWN_MOST]:
+        buried = each.buried.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+        table.add_row(
+            escape(each.sink), str(each.seq), escape(each.source), buried, str(each.size), escape(each.reason)
+        )
+    console = Console(highlight=False)
+    console.print(table if found else "there are no dead letters")
+    if len(found) > SHOWN_MOST and not every:
+        console.print(f"… and {len(found) - SHOWN_MOST} more: --all shows them")
+
+
+@app.command()
+def show(
+    sink: Sink,
+    seq: Annotated[int, typer.Argument(help="Its seq.")],
+    store: StoreUrl = None,
+    config_file: ConfigFile = None,
+) -> None:
+    """Print a refused record as JSON."""
+    path = store_path(config_file, store)
+    _require(path, sink, [seq])
+    (record,) = ask(path, lambda opened: opened.buried_records(sink, [seq]))
+    sys.stdout.buffer.write(to_json(record.seq, record.source, record.event) + b"\n")
+    sys.stdout.flush()
+
+
+@app.command()
+def retry(
+    sink: Sink, seqs: Seqs = None, every: Every = False, store: StoreUrl = None, config_file: ConfigFile = None
+) -> None:
+    """Have the running service give records to the sink again; what it takes now is a dead letter no more."""
+    settings = config.load(config_file, store=store)
+    wanted = _wanted(settings.store_path, sink, seqs, every=every)
+    answer = asyncio.run(act(settings, "dead-letters/retry", sink=sink, seqs=wanted))
+    typer.echo(f"{sink} took {answer['delivered']} of {answer['retried']}")
+
+
+@app.command()
+def drop(
+    sink: Sink, seqs: Seqs = None, every: Every = False, store: StoreUrl = None, config_file: ConfigFile = None
+) -> None:
+    """Forget records that a sink refused: it will never have them."""
+    settings = config.load(config_file, store=store)
+    wanted = _wanted(settings.store_path, sink, seqs, every=every)
+    answer = asyncio.run(act(settings, "dead-letters/drop", sink=sink, seqs=wanted))
+    typer.echo(f"dropped {answer['dropped']}")
+
+
+def _buried(path: Path, sink: str | None) -> list[DeadLetter]:
+    return ask(path, lambda opened: opened.buried(sink))
+
+
+def _wanted(path: Path, sink: str, seqs: list[int] | None, *, every: bool) -> list[int]:
+    if bool(seqs) == every:
+        raise ConfigError("say which records", hint="give seqs of `streamer dead-letters list`, or --all")
+    _require(path, sink, seqs or [])
+    return seqs or [each.seq for each in _buried(path, sink)]
+
+
+def _require(path: Path, sink: str, seqs: list[int]) -> None:
+    known = {each.seq for each in _buried(path, sink)}
+    missing = sorted(set(seqs) - known)
+    if missing or not known:
+        which = f"no dead letter {', '.join(map(str, missing))}" if missing else "no dead letters"
+        raise ConfigError(f"{sink} has {which}", hint="`streamer dead-letters list` shows what there is")

@@ -1,0 +1,1 @@
+"""What Prometheus sees: families A to E of the catalogue; F and G are in `instruments.py` where they are measured."""

@@ -1,0 +1,229 @@
+"""The counters and histograms of the store as Prometheus sees them.
+
+They are mirrors of the store's totals, set to absolute values after each commit, so that a restart changes none. They
+are kept by ids and shown by names: a renamed deployment keeps one series, equal label sets are summed.
+"""
+
+import platform
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from itertools import accumulate
+from uuid import UUID
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.samples import Exemplar
+from prometheus_client.utils import floatToGoString
+
+from schemas import Event, Transition
+from streamer import __version__, counting
+from streamer.counting import INFINITE, Counting
+from streamer.instruments import Instruments
+from streamer.metrics.dressing import USUAL_PREFIX, Dressed
+from streamer.metrics.families import COUNTERS, HISTOGRAMS, Shown
+from streamer.metrics.labels import USUAL, Labels
+from streamer.model import Appended, Clock, Counter, Family, Net, Totals
+
+SERIES_LIMIT = 10_000
+SERIES_TTL = timedelta(days=7)
+OTHER = "other"
+
+Group = tuple[str, str, str, str]
+"""Source, flow, deployment and work pool, by which series are forgotten together."""
+
+Values = tuple[str, ...]
+
+_LONG_AGO = datetime.min.replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What `[metrics]` chooses: labels, buckets, and how much is shown, for how long after it was raised last."""
+
+    labels: tuple[str, ...] = USUAL
+    static_labels: Mapping[str, str] = field(default_factory=dict)
+    prefix: str = USUAL_PREFIX
+    series_limit: int = SERIES_LIMIT
+    series_ttl: timedelta = SERIES_TTL
+    counting: Counting = field(default_factory=Counting)
+
+
+class Metrics:
+    """An observer that remembers, and a collector that shows."""
+
+    name = "metrics"
+
+    def __init__(self, instruments: Instruments, totals: Totals, clock: Clock, choices: Choices | None = None) -> None:
+        self.choices = choices or Choices()
+        self.names = dict(totals.names)
+        """The newest name of each flow, deployment, work pool and queue by id."""
+        self.labels = Labels(self.names, self.choices.labels)
+        self.exposed = Dressed(instruments.registry, prefix=self.choices.prefix, labels=self.choices.static_labels)
+        """All of this service's metrics, as they are shown."""
+        self._instruments = instruments
+        self._clock = clock
+        self._counts: dict[Family, dict[Counter, int]] = {family: {} for family in Family}
+        self._raised: dict[Group, datetime] = {}
+        self._begun: set[Counter] = set()
+        self._values: dict[Counter, Values] = {}
+        self._exemplars: dict[Counter, Exemplar] = {}
+        self._newest: dict[tuple[str, str], float] = {}
+        self._limited: set[Values] = set()
+        self._take_over(totals)
+        instruments.registry.register(self)
+
+    def committed(self, source: str, net: Net, appended: Appended) -> None:
+        """Take over the counters that a commit changed, and when its events came."""
+        self._take_over(appended.totals)
+        for record in appended.records:
+            self._remember_run(source, record.event, appended.totals.counts)
+            self._time(source, net, record.event)
+        for beat in appended.beats:
+            self._time(source, net, beat)
+        for each in appended.measured:
+            self._exemplars[each.counter] = _exemplar(each.run, each.seconds, each.at)
+
+    def exposition(self, accept: str) -> tuple[bytes, str]:
+        """Return body and content type in the format the scraper asks for; exemplars only in OpenMetrics."""
+        encode, content_type = choose_encoder(accept)
+        return encode(self.exposed), content_type
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the stored counters and histograms, then what this program is."""
+        for family, shown in COUNTERS.items():
+            yield self._counter(family, shown)
+        yield self._histogram(Family.DURATION, Family.DURATION_SUM, self.choices.counting.duration_buckets)
+        yield self._histogram(Family.QUEUE_WAIT, Family.QUEUE_WAIT_SUM, self.choices.counting.queue_wait_buckets)
+        info = GaugeMetricFamily(
+            "prefect_streamer_build_info", "What is running; always 1.", labels=("version", "python")
+        )
+        info.add_metric((__version__, platform.python_version()), 1)
+        yield info
+
+    def _take_over(self, totals: Totals) -> None:
+        if totals.names:
+            self.names.update(totals.names)
+            self._values = {}
+        now = self._clock.now()
+        for counter, value in totals.counts.items():
+            self._counts[counter.family][counter] = value
+            group = counter[1:5]
+            if group not in self._raised:
+                self._begin_at_0(counting.initial_of(counter.source))
+            if (beginning := counting.beginning(counter)) not in self._begun:
+                self._begun.add(beginning)
+                self._begin_at_0(counting.initial(beginning))
+            self._raised[group] = max(totals.raised.get(counter, now), self._raised.get(group, _LONG_AGO))
+
+    def _begin_at_0(self, counters: Iterable[Counter]) -> None:
+        for counter in counters:
+            self._counts[counter.family].setdefault(counter, 0)
+
+    def _current(self, family: Family, chosen: Values) -> Iterator[tuple[Counter, Values, int]]:
+        """Yield counters with what the chosen labels say of them, if one that says the same was raised lately."""
+        horizon = self._clock.now() - self.choices.series_ttl
+        counts = dict(self._counts[family])  # it may grow meanwhile
+        raised: dict[Values, datetime] = {}
+        for counter in counts:
+            told = self._told(counter, chosen)
+            raised[told] = max(self._raised.get(counter[1:5], horizon), raised.get(told, _LONG_AGO))
+        for counter, value in counts.items():
+            told = self._told(counter, chosen)
+            if raised.get(told, horizon) >= horizon:
+                yield counter, told, value
+
+    def _counter(self, family: Family, shown: Shown) -> Metric:
+        chosen = self._chosen(shown)
+        metric = CounterMetricFamily(shown.name, shown.text, labels=(*chosen, *shown.labels))
+        values: dict[Values, int] = defaultdict(int)
+        exemplars: dict[Values, Exemplar] = {}
+        for counter, told, value in self._current(family, chosen):
+            wanted = (*told, *counter.labels)
+            labels = self._within_limit(shown.name, wanted, values, len(chosen), self.choices.series_limit)
+            values[labels] += value
+            if counter in self._exemplars:
+                exemplars[labels] = self._exemplars[counter]
+        for labels, value in values.items():
+            metric.add_metric(labels, value, exemplar=exemplars.get(labels))
+        return metric
+
+    def _histogram(self, family: Family, sums: Family, bounds: Sequence[float]) -> Metric:
+        """Return a histogram; what was counted with other bounds is in the bucket that holds it for certain."""
+        shown = HISTOGRAMS[family]
+        chosen, most = self._chosen(shown), max(1, self.choices.series_limit // (len(bounds) + 3))
+        metric = HistogramMetricFamily(shown.name, shown.text, labels=(*chosen, *shown.labels))
+        buckets: dict[Values, list[int]] = {}
+        exemplars: dict[tuple[Values, int], tuple[Exemplar]] = {}
+        totals: dict[Values, int] = defaultdict(int)
+        for counter, told, value in self._current(family, chosen) if bounds else ():
+            wanted = (*told, *counter.labels[:-1])
+            labels = self._within_limit(shown.name, wanted, buckets, len(chosen), most)
+            place = bisect_left(bounds, float(counter.labels[-1]))
+            buckets.setdefault(labels, [0] * (len(bounds) + 1))[place] += value
+            if counter in self._exemplars:
+                exemplars[labels, place] = (self._exemplars[counter],)
+        for counter, told, value in self._current(sums, chosen):
+            wanted = (*told, *counter.labels)
+            totals[wanted if wanted in buckets else _other(wanted, len(chosen))] += value
+        for labels, counts in buckets.items():
+            named = zip((*map(floatToGoString, bounds), INFINITE), accumulate(counts), strict=True)
+            filled = [(*each, *exemplars.get((labels, place), ())) for place, each in enumerate(named)]
+            metric.add_metric(labels, filled, totals[labels] / 1_000_000)
+        return metric
+
+    def _chosen(self, shown: Shown) -> Values:
+        return ("source",) if shown.of_source else self.labels.of_counters(state_name=shown.state_name)
+
+    def _told(self, counter: Counter, chosen: Values) -> Values:
+        """Return what the chosen labels say of a counter; looked up once, until a name changes."""
+        known = self._values  # another thread may begin a new one
+        told = known.get(counter)
+        if told is None:
+            told = known[counter] = self.labels.values(counter, chosen)
+        return told
+
+    def _within_limit(
+        self, metric: str, labels: Values, shown: Mapping[Values, object], chosen: int, limit: int
+    ) -> Values:
+        """Fold what is beyond the limit into `other`; the first to come are kept, also over a restart."""
+        if labels in shown or len(shown) < limit:
+            return labels
+        if (metric, *labels) not in self._limited:
+            self._limited.add((metric, *labels))
+            self._instruments.series_limited.labels(metric).inc()
+        return _other(labels, chosen)
+
+    def _remember_run(self, source: str, event: Event, changed: Mapping[Counter, int]) -> None:
+        if isinstance(event, Transition):
+            exemplar = _exemplar(event.run, 1, event.occurred)
+            for counter in self.choices.counting.raised(source, event):
+                if counter in changed:
+                    self._exemplars[counter] = exemplar
+
+    def _time(self, source: str, net: Net, event: Event) -> None:
+        meters = self._instruments
+        newest = self._newest[source, event.kind] = max(
+            event.occurred.timestamp(), self._newest.get((source, event.kind), 0.0)
+        )
+        meters.last_event.labels(source, event.kind).set(newest)
+        if event.received is None:
+            return
+        meters.skew.labels(source).observe(max(0.0, _seconds(event.occurred, event.received)))
+        if net is Net.LIVE:
+            meters.lag.labels(source).observe(max(0.0, _seconds(event.received, self._clock.now())))
+
+
+def _seconds(start: datetime, end: datetime) -> float:
+    return (end - start.astimezone(UTC)).total_seconds()
+
+
+def _exemplar(run: UUID, value: float, at: datetime) -> Exemplar:
+    return Exemplar({"flow_run_id": str(run)}, value, at.timestamp())
+
+
+def _other(labels: Values, chosen: int) -> Values:
+    """Return labels that tell none of the chosen apart."""
+    return (OTHER,) * chosen + labels[chosen:]

@@ -1,0 +1,68 @@
+"""What the log tells of one run, and what of it is untrue.
+
+Phantoms, the events of states that were rolled back, are marked, and kept out of what their run is said to be. They
+stay in the log, and counters never fall: transitions less phantoms are the states that the server has.
+"""
+
+import sqlite3
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import datetime
+from uuid import UUID
+
+from schemas import Event, Kind, Notice
+from schemas.ours import NoticeAbout
+from streamer.model import Record, RunState
+from streamer.runs import advance
+from streamer.store import run_rows, segments
+from streamer.timestamps import from_micros, to_micros
+
+_REAL = "FROM records WHERE run = ? AND id NOT IN (SELECT id FROM phantoms)"
+
+
+def mark_phantoms(connection: sqlite3.Connection, notices: Iterable[Notice]) -> None:
+    """Mark what these notices call phantoms, and show their runs without them."""
+    for notice in notices:
+        if notice.about is NoticeAbout.PHANTOM and notice.run_id and notice.announcement.event:
+            row = (notice.announcement.event.bytes, to_micros(notice.occurred))
+            connection.execute("INSERT INTO phantoms VALUES (?, ?) ON CONFLICT DO NOTHING", row)
+            run_rows.save(connection, [_without_phantoms(connection, run) for run in _load(connection, notice.run_id)])
+
+
+def records(connection: sqlite3.Connection, run: UUID) -> list[Record]:
+    """Return the run's records that are in the log, phantoms left out, in the order in which they came."""
+    seqs = [seq for (seq,) in connection.execute(f"SELECT seq {_REAL}", (run.bytes,))]
+    return segments.read_these(connection, seqs)
+
+
+def transitions(connection: sqlite3.Connection, run: UUID) -> dict[UUID, datetime]:
+    """Return the ids of a run's transitions with when they occurred, phantoms left out."""
+    rows = connection.execute(f"SELECT id, occurred {_REAL} AND kind = ?", (run.bytes, Kind.TRANSITION))
+    return {UUID(bytes=ident): from_micros(occurred) for ident, occurred in rows}
+
+
+def newest_transition(connection: sqlite3.Connection, run: UUID) -> Event | None:
+    """Return the run's newest transition that is in the log."""
+    query = f"SELECT seq {_REAL} AND kind = ? ORDER BY occurred DESC, seq DESC LIMIT 1"
+    seqs = [seq for (seq,) in connection.execute(query, (run.bytes, Kind.TRANSITION))]
+    return next((record.event for record in segments.read_these(connection, seqs)), None)
+
+
+def _load(connection: sqlite3.Connection, run: UUID) -> Iterable[RunState]:
+    return run_rows.load(connection, [run]).values()
+
+
+def _without_phantoms(connection: sqlite3.Connection, run: RunState) -> RunState:
+    """Return the run as its records tell it, with what they do not tell."""
+    told = RunState(id=run.id, source=run.source, name=run.name)
+    for record in records(connection, run.id):
+        told = advance(told, run.source, record.event)
+    return replace(
+        told,
+        seen_at=run.seen_at,
+        deleted_at=run.deleted_at,
+        beats=run.beats,
+        due=run.due,
+        waited=run.waited,
+        lasted=run.lasted and told.ended_at is not None,
+    )
