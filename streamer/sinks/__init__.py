@@ -38,11 +38,14 @@ def installed() -> list[str]:
     return sorted(entry_points(group="streamer.sinks").names)
 
 
-def build(kind: str, options: Mapping[str, Any]) -> Sink:
-    """Return a sink of this type; raise `ConfigError` that says what is wrong with its options."""
+def build(kind: str, options: Mapping[str, Any], *, sources: Mapping[str, str] | None = None) -> Sink:
+    """Return a sink of this type; raise `ConfigError` that says what is wrong with its options.
+
+    `sources` are the addresses of the sources' APIs by name, which some formats tell.
+    """
     sink_type = load(kind)
     try:
-        return sink_type(sink_type.Options.model_validate(options))
+        return sink_type(sink_type.Options.model_validate(options, context={"sources": sources or {}}))
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"])
@@ -76,5 +79,9 @@ def load(kind: str) -> SinkType:
     found = entry_points(group="streamer.sinks", name=kind)
     if not found:
         raise ConfigError(f"there is no sink type {kind!r}", hint=f"there are: {', '.join(installed())}")
-    sink_type: SinkType = next(iter(found)).load()
+    try:
+        sink_type: SinkType = next(iter(found)).load()
+    except ModuleNotFoundError as error:
+        hint = f"pip install 'prefect-streamer[{kind}]'"
+        raise ConfigError(f"a sink of type {kind} needs {error.name}, which is not installed", hint) from error
     return sink_type

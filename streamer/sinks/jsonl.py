@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, unquote
 
-from pydantic import BaseModel, ByteSize, ConfigDict
+from pydantic import ByteSize
 
 from streamer.errors import ConfigError
 from streamer.model import Record
-from streamer.sinks.formats import Format, encode
+from streamer.sinks.formats import Formatted, messages
 from streamer.sinks.lines_file import LinesFile
 from streamer.sinks.worker import Worker
 
@@ -17,19 +17,16 @@ from streamer.sinks.worker import Worker
 class JsonlSink:
     """Append records to a file, in a thread of its own, so that what was begun ends before `close`."""
 
-    class Options(BaseModel):
-        """`path`; `rotate`, the size such as `100MB` to start a new file at; `gzip` for the full ones; `format`."""
-
-        model_config = ConfigDict(extra="forbid")
+    class Options(Formatted):
+        """`path`; `rotate`, the size such as `100MB` to start a new file at; `gzip` for the full ones; a format's."""
 
         path: Path
         rotate: ByteSize | None = None
         gzip: bool = False
-        format: Format = Format.RECORD
 
     def __init__(self, options: Options) -> None:
         self._file = LinesFile(options.path.expanduser(), rotate=options.rotate, gzip=options.gzip)
-        self._format = options.format
+        self._encoder = options.encoder()
         self._worker = Worker("jsonl")
 
     @staticmethod
@@ -45,7 +42,7 @@ class JsonlSink:
 
     async def write(self, records: Sequence[Record], /) -> None:
         """Append the lines and sync them to the disk; after an error nothing of them is left."""
-        lines = b"".join(encode(record, self._format) + b"\n" for record in records)
+        lines = b"".join(message.body + b"\n" for message in messages(self._encoder, records))
         await self._worker.do(lambda: self._file.append(lines, records[-1].seq))
 
     async def close(self) -> None:

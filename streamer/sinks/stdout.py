@@ -5,25 +5,19 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import SplitResult
 
-from pydantic import BaseModel, ConfigDict
-
 from streamer.model import Record
-from streamer.sinks.formats import Format, encode
+from streamer.sinks.formats import Formatted, messages
 from streamer.sinks.worker import Worker
 
 
 class StdoutSink:
     """Print records. The ack is that the pipe took them."""
 
-    class Options(BaseModel):
-        """`format` is `record` or `event`."""
-
-        model_config = ConfigDict(extra="forbid")
-
-        format: Format = Format.RECORD
+    class Options(Formatted):
+        """Only those of a format."""
 
     def __init__(self, options: Options) -> None:
-        self._format = options.format
+        self._encoder = options.encoder()
         self._worker = Worker("stdout")
 
     @staticmethod
@@ -36,7 +30,7 @@ class StdoutSink:
 
     async def write(self, records: Sequence[Record], /) -> None:
         """Print, in a thread: a pipe may be slow, or stuck."""
-        lines = b"".join(encode(record, self._format) + b"\n" for record in records)
+        lines = b"".join(message.body + b"\n" for message in messages(self._encoder, records))
         await self._worker.do(lambda: _print(lines))
 
     async def close(self) -> None:
