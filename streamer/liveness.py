@@ -148,6 +148,12 @@ class Tracker:
                 self._arm(run, signs, now)
         return found
 
+    def refuted(self, run: UUID, now: int) -> None:
+        """Take note that a suspicion was wrong: the run is looked at when its time is up by what is known now."""
+        signs = self._runs.get(run)
+        if signs and all(at > now for at, _ in self._deadlines(signs)):
+            self._arm(run, signs, now)
+
     def is_still_due(self, suspicion: Suspicion, now: int) -> bool:
         """Tell whether nothing has come since that speaks against a suspicion."""
         signs = self._runs.get(suspicion.run)

@@ -469,6 +469,22 @@ def test_suspicion_without_a_verdict_comes_again() -> None:
     assert story.due(again) == [MISSING]
 
 
+def test_refuted_suspicion_comes_again_when_its_new_time_is_up() -> None:
+    story = beaten(300)
+    story.asked(410)
+    story.beats(305, received=411)
+    story.tracker.refuted(RUN, micros(411))
+    assert story.due(414) == NOTHING
+    assert story.due(415) == [MISSING]
+
+
+def test_suspicion_refuted_by_what_only_the_server_knows_does_not_come_again_at_once() -> None:
+    story = beaten(300)
+    story.asked(410)
+    story.tracker.refuted(RUN, micros(411))
+    assert story.due(412) == NOTHING
+
+
 def test_zombie_recovers_with_a_beat_and_its_second_death_is_another() -> None:
     story = beaten(300)
     first = story.judged(411)

@@ -81,6 +81,8 @@ class Verdicts:
             self._meters.zombie_checks.labels(check).inc()
             if check is Check.CONFIRMED and run:
                 await self._rule(suspicion, run, put)
+            else:
+                self._watch.tracker.refuted(suspicion.run, self._watch.now())
 
     async def _rule(self, suspicion: Suspicion, run: Json | None, put: Put) -> None:
         """Put the verdict; of a zombie, do what is wanted when it is in the log."""

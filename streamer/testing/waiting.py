@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 
-async def until(condition: Callable[[], object], *, seconds: float = 10.0) -> None:
+async def until(condition: Callable[[], object], *, seconds: float = 30.0) -> None:
     """Return once the condition, plain or async, holds; raise `TimeoutError` when it did not in time."""
     deadline = time.monotonic() + seconds
     while not await _value(condition()):
