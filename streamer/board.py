@@ -24,25 +24,17 @@ logger = structlog.get_logger(__name__)
 
 
 class Board:
-    """The gauges of runs, windows and inventory; make one with `Board.of`."""
+    """The gauges of runs, windows and inventory."""
 
-    def __init__(self, core: Core, trackers: Mapping[str, Tracker], outcomes: Outcomes) -> None:
+    def __init__(self, core: Core, trackers: Mapping[str, Tracker]) -> None:
         settings, metrics, registry = core.settings.metrics, core.metrics, core.instruments.registry
         self._core = core
-        self.outcomes = outcomes
+        self._outcomes = Outcomes(metrics.labels, registry)
         self.inventory = InventoryGauges(registry)
         RunGauges(trackers, metrics.labels, registry, core.clock, ttl=settings.series_ttl)
         windows = {in_words(window): window for window in settings.windows}
         self._windows = WindowGauges(windows, metrics.names, registry)
         self._compat = Compat(self.inventory, metrics.names, registry, core.clock) if settings.compat else None
-
-    @classmethod
-    async def of(cls, core: Core, trackers: Mapping[str, Tracker]) -> "Board":
-        """Return the gauges, with what the store knows of runs that have ended."""
-        ttl = core.settings.metrics.series_ttl
-        ended = await core.store.ended_since(core.clock.now() - ttl)
-        outcomes = Outcomes(ended, core.metrics.labels, core.instruments.registry, core.clock, ttl=ttl)
-        return cls(core, trackers, outcomes)
 
     async def keep_asking(self) -> None:
         """Ask the store what has become of runs, for ever."""
@@ -58,6 +50,7 @@ class Board:
         """Ask the store once."""
         store, now = self._core.store, self._core.clock.now()
         await self._windows.refresh(store, now)
+        await self._outcomes.refresh(store, now - self._core.settings.metrics.series_ttl)
         self.inventory.late = await store.late_runs()
         if self._compat:
             await self._compat.refresh(store, now)

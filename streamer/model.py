@@ -180,15 +180,6 @@ class Held(NamedTuple):
     at: datetime
 
 
-class End(NamedTuple):
-    """How and when a run ended, and what it belongs to."""
-
-    run: UUID
-    group: tuple[str, str, str, str]
-    state: StateType
-    at: datetime
-
-
 @dataclass(frozen=True, slots=True)
 class RunState:
     """What is known of a run: the state shown is the newest by `occurred`, then by `follows`.
@@ -224,21 +215,10 @@ class RunState:
     waited: bool = False
     lasted: bool = False
 
-    @property
-    def group(self) -> tuple[str, str, str, str]:
-        """Return source, flow, deployment and work pool, empty where there is none."""
-        return (self.source, self.flow or "", self.deployment or "", self.work_pool or "")
-
-    @property
-    def end(self) -> End | None:
-        """Return how the run ended; None while it has not."""
-        return End(self.id, self.group, self.state_type, self.ended_at) if self.ended_at and self.state_type else None
-
 
 @dataclass(frozen=True, slots=True)
 class Appended:
-    """What a commit added: only what was new. `totals` holds the counters and names that changed, `runs` what runs
-    have become by it.
+    """What a commit added: only what was new. `totals` holds the counters and names that changed.
 
     What was `expired` occurred before the source's horizon, and was dropped.
     """
@@ -247,7 +227,6 @@ class Appended:
     beats: Sequence[Heartbeat] = ()
     totals: Totals = field(default_factory=Totals)
     measured: Sequence[Measured] = ()
-    runs: Sequence[RunState] = ()
     duplicates: int = 0
     expired: int = 0
 

@@ -57,6 +57,19 @@ class Window:
     lateness: dict[str, Statistics]
 
 
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How the runs of one source, flow, deployment and work pool ended that ended in one state.
+
+    `failures` are those of them that failed or crashed after the last of all these ended as completed.
+    """
+
+    group: tuple[str, str, str, str]
+    state: str
+    last: datetime
+    failures: int
+
+
 def span_until(now: datetime, *, since: timedelta, interval: timedelta, flows: Sequence[str] = ()) -> Span:
     """Return the buckets of a time that ends now; raise `ValueError` if they are none, or more than Prefect gives."""
     if interval < timedelta(seconds=1) or since <= timedelta(0):

@@ -103,9 +103,9 @@ class Service:
             rules, names = self._settings.liveness, core.metrics.names
             tracker = Tracker(lambda move: rules.limits_of(move, names))
             watch = Watch(tracker, health, core.clock, core.instruments)
-            board = await Board.of(core, {health.name: tracker})
+            board = Board(core, {health.name: tracker})
             asking = tasks.create_task(board.keep_asking(), name="board")
-            observers: list[Observer] = [health, watch, board.outcomes, *self._observers]
+            observers: list[Observer] = [health, watch, *self._observers]
             moving = tasks.create_task(core.pipeline(*observers).run(), name="pipeline")
             ingesting = tasks.create_task(ingest(core, health, watch, board), name="source")
             await self._stopping.wait()

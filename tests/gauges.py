@@ -1,6 +1,6 @@
 """All metrics of a service, without the service."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -11,7 +11,8 @@ from streamer.metrics.inventory import InventoryGauges
 from streamer.metrics.outcomes import Outcomes
 from streamer.metrics.runs import RunGauges
 from streamer.metrics.windows import WindowGauges
-from streamer.model import Clock, End, Totals
+from streamer.model import Clock, Totals
+from streamer.reports import Outcome
 
 DAY = timedelta(days=1)
 
@@ -25,13 +26,13 @@ class AllMetrics:
         totals: Totals | None = None,
         *,
         trackers: Mapping[str, Tracker] | None = None,
-        ends: Iterable[End] = (),
+        outcomes: Sequence[Outcome] = (),
         **choices: Any,
     ) -> None:
         self.instruments = Instruments()
         self.counters = Metrics(self.instruments, totals or Totals(), clock, Choices(**choices))
         labels, registry = self.counters.labels, self.instruments.registry
         self.runs = RunGauges(trackers or {}, labels, registry, clock, ttl=DAY)
-        self.outcomes = Outcomes(ends, labels, registry, clock, ttl=DAY)
+        self.outcomes = Outcomes(labels, registry, outcomes)
         self.windows = WindowGauges({"1h": timedelta(hours=1)}, self.counters.names, registry)
         self.inventory = InventoryGauges(registry)

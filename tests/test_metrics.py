@@ -20,8 +20,8 @@ from streamer.instruments import Instruments
 from streamer.inventory import Deployment, Inventory, WorkPool, WorkQueue
 from streamer.liveness import Tracker
 from streamer.metrics.counters import Metrics
-from streamer.model import Appended, Counter, End, Family, Net, Record, Totals
-from streamer.reports import Statistics, Window
+from streamer.model import Appended, Counter, Family, Net, Record, Totals
+from streamer.reports import Outcome, Statistics, Window
 from streamer.store.sqlite import SqliteStore
 from streamer.suspicion import Move
 from streamer.testing import an_event
@@ -280,7 +280,7 @@ def test_names_and_types_are_those_of_the_catalogue() -> None:
 
 
 async def test_labels_are_those_of_the_catalogue() -> None:
-    shown = AllMetrics(NoonClock(), Totals(one_of_each()), trackers={"default": watched()}, ends=[END])
+    shown = AllMetrics(NoonClock(), Totals(one_of_each()), trackers={"default": watched()}, outcomes=[END])
     for meter in vars(shown.instruments).values():
         if isinstance(meter, prometheus_client.Counter | prometheus_client.Gauge | prometheus_client.Histogram):
             (family,) = meter.describe()
@@ -320,7 +320,7 @@ class OneOfEach:
         return Window({("f1", "COMPLETED"): 1}, {"f1": took}, {"f1": took})
 
 
-END = End(uuid4(), ("default", "f1", "d1", ""), StateType.FAILED, NOON)
+END = Outcome(("default", "f1", "d1", ""), "FAILED", NOON, 1)
 
 INVENTORY = Inventory(
     at=NOON,

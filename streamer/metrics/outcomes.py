@@ -1,89 +1,50 @@
 """Family B of the catalogue, as far as it is about runs that have ended: when the last did, and how many failed since
-one completed.
+one completed. Both are asked of the store now and then: a run that is tried again, or flips, has not ended as it had.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
-from datetime import datetime, timedelta
-from uuid import UUID
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import Protocol
 
 from prometheus_client import CollectorRegistry
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import Metric
 
-from schemas import StateType
+from streamer.metrics.families import gauge
 from streamer.metrics.labels import Labels
-from streamer.model import Appended, Clock, End, Net
+from streamer.reports import Outcome
 
-FAILURES = (StateType.FAILED, StateType.CRASHED)
 
-Group = tuple[str, str, str, str]
-"""Source, flow, deployment, work pool."""
+class Store(Protocol):
+    """The question to a store."""
+
+    async def outcomes(self, since: datetime) -> Sequence[Outcome]:
+        """Return how runs have ended since a time, by what they belong to."""
+        ...
 
 
 class Outcomes:
-    """An observer that follows how runs end, and a collector that shows it."""
+    """A collector over the newest answer."""
 
-    name = "outcomes"
-
-    def __init__(
-        self, ends: Iterable[End], labels: Labels, registry: CollectorRegistry, clock: Clock, *, ttl: timedelta
-    ) -> None:
+    def __init__(self, labels: Labels, registry: CollectorRegistry, found: Sequence[Outcome] = ()) -> None:
         self._labels = labels
-        self._clock = clock
-        self._ttl = ttl
-        self._finished: dict[tuple[Group, StateType], datetime] = {}
-        self._failed: dict[Group, dict[UUID, datetime]] = defaultdict(dict)
-        for end in ends:
-            self._take(end)
+        self._found = found
         registry.register(self)
 
-    def committed(self, source: str, net: Net, appended: Appended) -> None:  # noqa: ARG002 - an observer is told all
-        """Take note of what runs have become."""
-        for run in appended.runs:
-            if run.end:
-                self._take(run.end)
-            elif run.group in self._failed:
-                self._failed[run.group].pop(run.id, None)
+    async def refresh(self, store: Store, since: datetime) -> None:
+        """Ask how runs have ended since a time; what did before is forgotten."""
+        self._found = await store.outcomes(since)
 
     def collect(self) -> Iterator[Metric]:
         """Yield when the last run ended in each state, and how many have failed since one completed."""
+        finished: dict[tuple[str, ...], float] = defaultdict(float)
+        failures: dict[tuple[str, ...], float] = defaultdict(float)
+        for each in self._found:
+            told = self._labels.values_of_run(*each.group)
+            finished[*told, each.state] = max(finished[*told, each.state], each.last.timestamp())
+            failures[told] += each.failures
         labels = self._labels.of_gauges
-        finished = GaugeMetricFamily(
-            "prefect_flow_run_last_finished_timestamp_seconds",
-            "When the last run ended, by how it ended.",
-            labels=(*labels, "state"),
-        )
-        horizon = self._clock.now() - self._ttl
-        current = {key: ended for key, ended in dict(self._finished).items() if ended >= horizon}
-        newest: dict[tuple[str, ...], float] = defaultdict(float)
-        for (group, state), ended in current.items():
-            told = (*self._labels.values_of_run(*group), state.value)
-            newest[told] = max(newest[told], ended.timestamp())
-        for told, moment in newest.items():
-            finished.add_metric(told, moment)
-        yield finished
-        yield self._failures({group for group, _ in current})
-
-    def _failures(self, groups: Iterable[Group]) -> Metric:
-        metric = GaugeMetricFamily(
-            "prefect_flow_run_consecutive_failures",
-            "Runs that failed or crashed since the last one completed.",
-            labels=self._labels.of_gauges,
-        )
-        numbers: dict[tuple[str, ...], int] = defaultdict(int)
-        for group in groups:
-            numbers[self._labels.values_of_run(*group)] += len(self._failed.get(group, ()))
-        for told, number in numbers.items():
-            metric.add_metric(told, number)
-        return metric
-
-    def _take(self, end: End) -> None:
-        group, state = end.group, end.state
-        self._finished[group, state] = max(end.at, self._finished.get((group, state), end.at))
-        completed = self._finished.get((group, StateType.COMPLETED))
-        failed = self._failed[group]
-        failed.pop(end.run, None)
-        if state in FAILURES and (completed is None or end.at > completed):
-            failed[end.run] = end.at
-        elif state is StateType.COMPLETED:
-            self._failed[group] = {run: at for run, at in failed.items() if at > end.at}
+        text = "When the last run ended, by how it ended."
+        yield gauge("prefect_flow_run_last_finished_timestamp_seconds", text, (*labels, "state"), finished)
+        text = "Runs that failed or crashed since the last one completed."
+        yield gauge("prefect_flow_run_consecutive_failures", text, labels, failures)

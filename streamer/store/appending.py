@@ -64,9 +64,7 @@ def append(connection: sqlite3.Connection, source_id: int, source: SourceState, 
     totals = Totals(raise_counters(connection, raised), _name(connection, new))
     if batch.watermark:
         _move_watermark(connection, source_id, batch.watermark)
-    return Appended(
-        records, fresh_beats, totals, measured, list(folded.runs.values()), duplicates=duplicates, expired=expired
-    )
+    return Appended(records, fresh_beats, totals, measured, duplicates=duplicates, expired=expired)
 
 
 def learn(connection: sqlite3.Connection, source: SourceState, dues: Dues, by: Counting) -> Appended:

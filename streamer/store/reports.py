@@ -12,8 +12,8 @@ from typing import Any
 
 import orjson
 
-from streamer.reports import Bucket, Span, StateCount, Statistics, Window
-from streamer.timestamps import to_micros
+from streamer.reports import Bucket, Outcome, Span, StateCount, Statistics, Window
+from streamer.timestamps import from_micros, to_micros
 
 
 def history(connection: sqlite3.Connection, span: Span, *, now: datetime) -> list[Bucket]:
@@ -48,6 +48,33 @@ def late_runs(connection: sqlite3.Connection) -> dict[str, int]:
     )
     return dict(connection.execute(query).fetchall())
 
+
+def outcomes(connection: sqlite3.Connection, since: datetime) -> list[Outcome]:
+    """Return how runs ended that did since a time and have not gone on, by what they belong to and by state."""
+    rows = connection.execute(_OUTCOMES, {"since": to_micros(since)})
+    return [
+        Outcome((source, flow, deployment, pool), state, from_micros(last), failures)
+        for source, flow, deployment, pool, state, last, failures in rows
+    ]
+
+
+_OUTCOMES = """
+    WITH ended AS (
+        SELECT sources.name AS source, coalesce(flow, '') AS flow, coalesce(deployment, '') AS deployment,
+            coalesce(work_pool, '') AS work_pool, state_type, ended_at
+        FROM runs JOIN sources ON sources.id = runs.source
+        WHERE coalesce(deleted_at, ended_at) >= :since AND deleted_at IS NULL
+    ),
+    compared AS (
+        SELECT *, max(iif(state_type = 'COMPLETED', ended_at, 0)) OVER (
+            PARTITION BY source, flow, deployment, work_pool
+        ) AS completed
+        FROM ended
+    )
+    SELECT source, flow, deployment, work_pool, state_type, max(ended_at),
+        sum(state_type IN ('FAILED', 'CRASHED') AND ended_at > completed)
+    FROM compared GROUP BY 1, 2, 3, 4, 5
+"""
 
 _HISTORY = """
     WITH wanted AS (

@@ -9,7 +9,7 @@ from uuid import UUID
 import orjson
 
 from schemas import StateType
-from streamer.model import End, Held, RunState
+from streamer.model import Held, RunState
 from streamer.store import beats
 from streamer.store.many import THESE, joined
 from streamer.timestamps import from_micros, to_micros
@@ -53,20 +53,6 @@ def ended(connection: sqlite3.Connection, since: int, *, failed: bool, each: int
         (since, each),
     )
     return list(map(_run, rows))
-
-
-def ended_since(connection: sqlite3.Connection, moment: int) -> list[End]:
-    """Return how the runs ended that did after a time and were not deleted, in that order."""
-    rows = connection.execute(
-        "SELECT runs.id, sources.name, flow, deployment, work_pool, state_type, ended_at FROM runs"
-        " JOIN sources ON sources.id = runs.source"
-        " WHERE coalesce(deleted_at, ended_at) >= ? AND deleted_at IS NULL ORDER BY coalesce(deleted_at, ended_at)",
-        (moment,),
-    )
-    return [
-        End(UUID(bytes=run), (source, flow or "", deployment or "", pool or ""), StateType(state), from_micros(ended))
-        for run, source, flow, deployment, pool, state, ended in rows
-    ]
 
 
 def save(connection: sqlite3.Connection, runs: Iterable[RunState]) -> None:

@@ -26,7 +26,6 @@ from streamer.model import (
     Counter,
     Cursor,
     Dues,
-    End,
     Family,
     Frame,
     Net,
@@ -37,7 +36,7 @@ from streamer.model import (
     SourceState,
     Totals,
 )
-from streamer.reports import Bucket, Span, Window
+from streamer.reports import Bucket, Outcome, Span, Window
 from streamer.store import (
     appending,
     chains,
@@ -190,9 +189,9 @@ class SqliteStore:
         """Return the runs whose state is the newest, newest first; only those a verdict stands of if so asked."""
         return await self._read(lambda connection: run_rows.newest(connection, judged=judged, limit=limit))
 
-    async def ended_since(self, moment: datetime) -> list[End]:
-        """Return how the runs ended that did after a time and were not deleted, in that order."""
-        return await self._read(lambda connection: run_rows.ended_since(connection, to_micros(moment)))
+    async def outcomes(self, since: datetime) -> list[Outcome]:
+        """Return how runs ended that did since a time and have not gone on, by what they belong to and by state."""
+        return await self._read(lambda connection: reports.outcomes(connection, since), "report")
 
     async def run_history(self, span: Span, *, now: datetime) -> list[Bucket]:
         """Return the runs that were due in each of some buckets of time, by state."""

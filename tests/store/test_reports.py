@@ -1,7 +1,7 @@
 """What the store says of runs over a time: by buckets, in sum, and one by one."""
 
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -11,9 +11,9 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from schemas import Event, StateType, decode, notices
+from schemas import Event, decode, notices
 from streamer.model import Dues, Net
-from streamer.reports import Bucket, Span, Statistics
+from streamer.reports import Bucket, Outcome, Span, Statistics
 from streamer.store.sqlite import SqliteStore
 from streamer.testing.conformance import EPOCH
 from tests.frames import bare, related, transition
@@ -235,17 +235,47 @@ async def test_late_runs_are_counted_by_their_queue(bench: Bench) -> None:
     assert await bench.store.late_runs() == {"q1": 2, "": 1}
 
 
-async def test_ends_since_a_time_come_in_their_order(bench: Bench) -> None:
-    ended = {second: await bench.run((0, "RUNNING"), (second, "FAILED")) for second in (30, 9, 10, 20)}
-    await bench.delete(await bench.run((0, "RUNNING"), (15, "FAILED")))
-    await bench.run((0, "RUNNING"))
-    found = await bench.store.ended_since(at(10))
-    assert [each.run for each in found] == [ended[10], ended[20], ended[30]]
-    assert (found[0].group, found[0].state, found[0].at) == (
-        ("default", "id-etl", "", ""),
-        StateType.FAILED,
-        at(10),
-    )
+def failures(found: Iterable[Outcome]) -> dict[str, int]:
+    """Return how many failed since one completed, by deployment."""
+    numbers: dict[str, int] = {}
+    for each in found:
+        numbers[each.group[2]] = numbers.get(each.group[2], 0) + each.failures
+    return numbers
+
+
+async def test_the_last_end_in_each_state_is_told(bench: Bench) -> None:
+    for second, state in ((5, "FAILED"), (9, "FAILED"), (7, "COMPLETED")):
+        await bench.run((0, "RUNNING"), (second, state), deployment="d1")
+    await bench.run((0, "RUNNING"), (4, "CANCELLED"), deployment="d2")
+    await bench.delete(await bench.run((0, "RUNNING"), (15, "FAILED"), deployment="d1"))
+    await bench.run((0, "RUNNING"), deployment="d1")
+    found = await bench.store.outcomes(START)
+    assert {(each.group, each.state, each.last) for each in found} == {
+        (("default", "id-etl", "d1", ""), "FAILED", at(9)),
+        (("default", "id-etl", "d1", ""), "COMPLETED", at(7)),
+        (("default", "id-etl", "d2", ""), "CANCELLED", at(4)),
+    }
+    assert {each.state for each in await bench.store.outcomes(at(8))} == {"FAILED"}
+
+
+async def test_failures_and_crashes_count_until_one_completes(bench: Bench) -> None:
+    for second, state in ((1, "FAILED"), (2, "CRASHED"), (3, "CANCELLED")):
+        await bench.run((0, "RUNNING"), (second, state), deployment="d1")
+        await bench.run((0, "RUNNING"), (second, state), deployment="d2")
+    assert failures(await bench.store.outcomes(START)) == {"d1": 2, "d2": 2}
+    await bench.run((0, "RUNNING"), (4, "COMPLETED"), deployment="d1")
+    assert failures(await bench.store.outcomes(START)) == {"d1": 0, "d2": 2}
+    await bench.run((0, "RUNNING"), (5, "FAILED"), deployment="d1")
+    assert failures(await bench.store.outcomes(START)) == {"d1": 1, "d2": 2}
+
+
+@pytest.mark.parametrize("flips_to", ["RUNNING", "CANCELLED", "COMPLETED"])
+async def test_a_failed_run_that_goes_on_or_flips_has_not_failed(bench: Bench, flips_to: str) -> None:
+    await bench.run((0, "RUNNING"), (1, "FAILED"), deployment="d1")
+    await bench.run((0, "RUNNING"), (5, "FAILED"), (6, flips_to), deployment="d1")
+    found = await bench.store.outcomes(START)
+    assert {each.state: each.last for each in found}["FAILED"] == at(1)
+    assert failures(found) == {"d1": 0 if flips_to == "COMPLETED" else 1}
 
 
 async def test_ended_runs_are_newest_first_and_only_so_many_of_each_deployment(bench: Bench) -> None:
