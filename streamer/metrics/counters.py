@@ -25,16 +25,14 @@ from streamer.instruments import Instruments
 from streamer.metrics.dressing import USUAL_PREFIX, Dressed
 from streamer.metrics.families import COUNTERS, HISTOGRAMS, Shown
 from streamer.metrics.labels import USUAL, Labels
+from streamer.metrics.places import Places, Values, other
 from streamer.model import Appended, Clock, Counter, Family, Net, Totals
 
 SERIES_LIMIT = 10_000
 SERIES_TTL = timedelta(days=7)
-OTHER = "other"
 
 Group = tuple[str, str, str, str]
 """Source, flow, deployment and work pool, by which series are forgotten together."""
-
-Values = tuple[str, ...]
 
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
@@ -71,7 +69,7 @@ class Metrics:
         self._values: dict[Counter, Values] = {}
         self._exemplars: dict[Counter, Exemplar] = {}
         self._newest: dict[tuple[str, str], float] = {}
-        self._limited: set[Values] = set()
+        self._places: dict[str, Places] = {}
         self._take_over(totals)
         instruments.registry.register(self)
 
@@ -122,8 +120,27 @@ class Metrics:
         for counter in counters:
             self._counts[counter.family].setdefault(counter, 0)
 
-    def _current(self, family: Family, chosen: Values) -> Iterator[tuple[Counter, Values, int]]:
-        """Yield counters with what the chosen labels say of them, if one that says the same was raised lately."""
+    def _placed(
+        self, family: Family, shown: Shown, chosen: Values, limit: int
+    ) -> Iterator[tuple[Counter, Values, int]]:
+        """Yield the counters of a metric with the labels of the series that each is part of.
+
+        Left out is what was not raised lately, nor any that says the same; but not from `other`.
+        """
+        places = self._places.setdefault(shown.name, Places(limit))
+        found = list(self._wanted(family, shown, chosen))
+        places.free({wanted for _, wanted, _, is_current in found if is_current})
+        for counter, wanted, value, is_current in found:
+            if not is_current and wanted not in places.sharing:
+                continue
+            before = len(places.sharing)
+            labels = wanted if places.has(wanted) else other(wanted, len(chosen))
+            if len(places.sharing) > before:
+                self._instruments.series_limited.labels(shown.name).inc()
+            yield counter, labels, value
+
+    def _wanted(self, family: Family, shown: Shown, chosen: Values) -> Iterator[tuple[Counter, Values, int, bool]]:
+        """Yield counters with the labels they would have, and whether one with the same was raised lately."""
         horizon = self._clock.now() - self.choices.series_ttl
         counts = dict(self._counts[family])  # it may grow meanwhile
         raised: dict[Values, datetime] = {}
@@ -132,17 +149,15 @@ class Metrics:
             raised[told] = max(self._raised.get(counter[1:5], horizon), raised.get(told, _LONG_AGO))
         for counter, value in counts.items():
             told = self._told(counter, chosen)
-            if raised.get(told, horizon) >= horizon:
-                yield counter, told, value
+            own = counter.labels[: len(shown.labels)]
+            yield counter, (*told, *own), value, raised[told] >= horizon
 
     def _counter(self, family: Family, shown: Shown) -> Metric:
         chosen = self._chosen(shown)
         metric = CounterMetricFamily(shown.name, shown.text, labels=(*chosen, *shown.labels))
         values: dict[Values, int] = defaultdict(int)
         exemplars: dict[Values, Exemplar] = {}
-        for counter, told, value in self._current(family, chosen):
-            wanted = (*told, *counter.labels)
-            labels = self._within_limit(shown.name, wanted, values, len(chosen), self.choices.series_limit)
+        for counter, labels, value in self._placed(family, shown, chosen, self.choices.series_limit):
             values[labels] += value
             if counter in self._exemplars:
                 exemplars[labels] = self._exemplars[counter]
@@ -158,16 +173,14 @@ class Metrics:
         buckets: dict[Values, list[int]] = {}
         exemplars: dict[tuple[Values, int], tuple[Exemplar]] = {}
         totals: dict[Values, int] = defaultdict(int)
-        for counter, told, value in self._current(family, chosen) if bounds else ():
-            wanted = (*told, *counter.labels[:-1])
-            labels = self._within_limit(shown.name, wanted, buckets, len(chosen), most)
+        for counter, labels, value in self._placed(family, shown, chosen, most) if bounds else ():
             place = bisect_left(bounds, float(counter.labels[-1]))
             buckets.setdefault(labels, [0] * (len(bounds) + 1))[place] += value
             if counter in self._exemplars:
                 exemplars[labels, place] = (self._exemplars[counter],)
-        for counter, told, value in self._current(sums, chosen):
-            wanted = (*told, *counter.labels)
-            totals[wanted if wanted in buckets else _other(wanted, len(chosen))] += value
+        for _, wanted, value, _ in self._wanted(sums, shown, chosen) if bounds else ():
+            shares = wanted in self._places[shown.name].sharing
+            totals[other(wanted, len(chosen)) if shares else wanted] += value
         for labels, counts in buckets.items():
             named = zip((*map(floatToGoString, bounds), INFINITE), accumulate(counts), strict=True)
             filled = [(*each, *exemplars.get((labels, place), ())) for place, each in enumerate(named)]
@@ -184,17 +197,6 @@ class Metrics:
         if told is None:
             told = known[counter] = self.labels.values(counter, chosen)
         return told
-
-    def _within_limit(
-        self, metric: str, labels: Values, shown: Mapping[Values, object], chosen: int, limit: int
-    ) -> Values:
-        """Fold what is beyond the limit into `other`; the first to come are kept, also over a restart."""
-        if labels in shown or len(shown) < limit:
-            return labels
-        if (metric, *labels) not in self._limited:
-            self._limited.add((metric, *labels))
-            self._instruments.series_limited.labels(metric).inc()
-        return _other(labels, chosen)
 
     def _remember_run(self, source: str, event: Event, changed: Mapping[Counter, int]) -> None:
         if isinstance(event, Transition):
@@ -222,8 +224,3 @@ def _seconds(start: datetime, end: datetime) -> float:
 
 def _exemplar(run: UUID, value: float, at: datetime) -> Exemplar:
     return Exemplar({"flow_run_id": str(run)}, value, at.timestamp())
-
-
-def _other(labels: Values, chosen: int) -> Values:
-    """Return labels that tell none of the chosen apart."""
-    return (OTHER,) * chosen + labels[chosen:]

@@ -14,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 from prometheus_client.samples import Sample
 
 from schemas import decode
-from streamer.counting import Counting, label_of
+from streamer.counting import USUAL_TRANSITIONS, Counting, label_of
 from streamer.instruments import Instruments
 from streamer.metrics.counters import Choices, Metrics
 from streamer.model import Appended, Counter, Family, Measured, Net, Record, Totals
@@ -269,6 +269,46 @@ def test_what_is_about_a_source_is_shown_as_long_as_anything_is_heard_of_it() ->
     after(metrics, clock, 6)
     found = by_labels(metrics, "prefect_streamer_events_duplicate_total", "net")
     assert found == {("live",): 3, ("sweep",): 100}
+
+
+def other_of(metrics: Metrics) -> float:
+    return by_labels(metrics, TRANSITIONS, "deployment").get(("other",), 0)
+
+
+def limited_to_one(clock: Clock, counts: Mapping[Counter, int]) -> Metrics:
+    """Return metrics that show one deployment by itself, and have seen these counts."""
+    names = {**NAMES, "d3": "weekly"}
+    limit = Choices(series_limit=len(USUAL_TRANSITIONS), series_ttl=timedelta(days=7))
+    metrics = Metrics(Instruments(), Totals(counts, names), clock, limit)
+    assert other_of(metrics) == sum(list(counts.values())[1:])
+    return metrics
+
+
+def test_other_does_not_fall_when_what_is_in_it_is_unseen_for_long() -> None:
+    clock = Clock()
+    metrics = limited_to_one(clock, {moved("d1"): 5, moved("d2"): 7})
+    after(metrics, clock, 8, [moved("d1")])
+    assert by_labels(metrics, TRANSITIONS, "deployment") == {("nightly",): 100, ("other",): 7}
+
+
+def test_other_does_not_fall_when_a_place_becomes_free_which_a_new_series_takes() -> None:
+    clock = Clock()
+    metrics = limited_to_one(clock, {moved("d1"): 5, moved("d2"): 7})
+    after(metrics, clock, 8, [moved("d2")])
+    assert by_labels(metrics, TRANSITIONS, "deployment") == {("other",): 100}
+    after(metrics, clock, 0, [moved("d3")])
+    assert by_labels(metrics, TRANSITIONS, "deployment") == {("weekly",): 100, ("other",): 100}
+    after(metrics, clock, 0, [moved("d1")])
+    assert by_labels(metrics, TRANSITIONS, "deployment") == {("weekly",): 100, ("other",): 200}
+
+
+def test_a_histograms_other_keeps_its_sum_when_what_is_in_it_is_unseen_for_long() -> None:
+    clock = Clock()
+    counts = {lasted("1.0"): 1, **in_sum(0.5), lasted("1.0", deployment="d2"): 1, **in_sum(0.25, deployment="d2")}
+    metrics = showing(counts, clock=clock, series_limit=6, counting=BUCKETS)
+    samples(metrics, f"{DURATION}_sum")
+    after(metrics, clock, 8, [lasted("1.0")])
+    assert by_labels(metrics, f"{DURATION}_sum", "deployment") == {("nightly",): 0.5, ("other",): 0.25}
 
 
 def test_names_of_states_without_end_stay_within_the_limit_and_nothing_is_lost() -> None:
