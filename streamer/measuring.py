@@ -9,8 +9,15 @@ from dataclasses import replace
 from datetime import datetime
 from typing import NamedTuple
 
-from schemas import Transition
+from schemas import StateType
 from streamer.model import Family, RunState
+
+
+class Finish(NamedTuple):
+    """When a run came from a state that is not terminal into one that is, and which."""
+
+    at: datetime
+    state: StateType
 
 
 class Measure(NamedTuple):
@@ -27,14 +34,14 @@ def is_open(run: RunState) -> bool:
     return bool(run.started_at and ((run.due and not run.waited) or (run.ended_at and not run.lasted)))
 
 
-def measures(run: RunState, ends: Iterable[Transition] = ()) -> Iterator[Measure]:
-    """Yield what was not measured yet; `ends` are the finishes that have just come."""
+def measures(run: RunState, finishes: Iterable[Finish] = ()) -> Iterator[Measure]:
+    """Yield what was not measured yet; `finishes` are those that have just come, or could not be measured before."""
     if run.started_at is None:
         return
     if run.due and not run.waited:
         wait = max(0.0, (run.started_at - run.due).total_seconds())
         yield Measure(Family.QUEUE_WAIT, wait, run.started_at)
-    told = {end.occurred: end.to_type for end in ends}
+    told = {finish.at: finish.state for finish in finishes}
     if run.ended_at and not run.lasted and run.state_type and not told:
         told[run.ended_at] = run.state_type
     for ended, state in told.items():

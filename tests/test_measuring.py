@@ -10,10 +10,10 @@ from uuid import UUID, uuid4
 import orjson
 import pytest
 
-from schemas import Event, StateType, Transition, decode, notices
+from schemas import Event, StateType, decode, notices
 from streamer import measuring
 from streamer.counting import Counting
-from streamer.measuring import Measure
+from streamer.measuring import Finish, Measure
 from streamer.model import Counter, Dues, Family, Measured, Net, RunState
 from streamer.runs import AWAITING_RETRY
 from streamer.store.sqlite import SqliteStore
@@ -42,10 +42,8 @@ def waiting(second: float) -> Event:
     return decode(bare(transition("FAILED", "SCHEDULED", name=AWAITING_RETRY, run=RUN, occurred=at(second))))
 
 
-def finish(second: float, after: str) -> Transition:
-    event = move(second, after)
-    assert isinstance(event, Transition)
-    return event
+def finish(second: float, after: str) -> Finish:
+    return Finish(at(second), StateType(after))
 
 
 class Bench:
@@ -166,6 +164,29 @@ async def test_a_run_with_a_hole_is_not_measured_until_what_was_missing_came(ben
     assert await bench.append(move(20, "COMPLETED", follows=str(missing.id))) == []
     assert await bench.totals(Family.DURATION) == {}
     assert await bench.append(missing) == [(Family.DURATION, 20.0)]
+
+
+async def test_all_finishes_are_measured_once_what_was_missing_came(bench: Bench) -> None:
+    missing = move(5, "RUNNING", before="PAUSED", id=str(uuid4()))
+    await bench.append(move(0, "RUNNING"))
+    assert await bench.append(move(10, "FAILED", follows=str(missing.id)), waiting(11)) == []
+    assert await bench.append(move(20, "RUNNING", before="SCHEDULED"), move(30, "COMPLETED")) == []
+    assert await bench.append(missing) == [(Family.DURATION, 10.0), (Family.DURATION, 30.0)]
+    assert await bench.append(move(40, "RUNNING", before="COMPLETED")) == []
+
+
+async def test_all_finishes_that_came_before_the_start_are_measured_when_that_comes(bench: Bench) -> None:
+    assert await bench.append(move(10, "FAILED")) == []
+    assert await bench.append(waiting(11), move(30, "COMPLETED", before="PENDING")) == []
+    assert await bench.append(move(0, "RUNNING")) == [(Family.DURATION, 10.0), (Family.DURATION, 30.0)]
+
+
+async def test_a_finish_that_was_rolled_back_before_it_could_be_measured_is_none(bench: Bench) -> None:
+    missing = move(5, "RUNNING", before="PAUSED", id=str(uuid4()))
+    rolled_back = move(10, "FAILED", follows=str(missing.id))
+    await bench.append(move(0, "RUNNING"), rolled_back, move(30, "COMPLETED"))
+    await bench.append(notices.phantom("default", RUN, rolled_back.id, occurred=rolled_back.occurred))
+    assert await bench.append(missing) == [(Family.DURATION, 30.0)]
 
 
 @pytest.mark.parametrize("due_first", [True, False])

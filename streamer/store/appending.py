@@ -17,9 +17,10 @@ import orjson
 from schemas import Event, Heartbeat, Notice, Transition, Verdict
 from streamer import counting, measuring
 from streamer.counting import Counting
+from streamer.measuring import Finish
 from streamer.model import Appended, Counter, Dues, Family, Measured, Net, Record, RunState, SourceState, Totals
 from streamer.runs import about_run, advance, continues
-from streamer.store import beats, chains, history, ledger, quarantine, run_rows, segments
+from streamer.store import beats, chains, finishes, history, ledger, quarantine, run_rows, segments
 from streamer.timestamps import to_micros
 
 
@@ -143,12 +144,17 @@ def _fold(connection: sqlite3.Connection, source: SourceState, events: Sequence[
 
 def _measure(connection: sqlite3.Connection, source: SourceState, folded: Folded, by: Counting) -> list[Measured]:
     """Measure the times of runs of which both ends are known, and nothing is missing in between."""
-    ends: dict[UUID, list[Transition]] = defaultdict(list)
+    ends: dict[UUID, list[Finish]] = defaultdict(list, finishes.waiting(connection, folded.runs.keys()))
     for end in folded.ends:
-        ends[end.run].append(end)
+        ends[end.run].append(Finish(end.occurred, end.to_type))
     ready = {ident for ident, run in folded.runs.items() if measuring.is_open(run) or ident in ends}
+    not_begun = {ident for ident in ready if folded.runs[ident].started_at is None}
+    too_early = not_begun | chains.incomplete(connection, ready)
+    for ident in too_early:
+        finishes.put_off(connection, ident, ends[ident])
+    finishes.forget(connection, ready - too_early)
     found: list[Measured] = []
-    for ident in ready - chains.incomplete(connection, ready):
+    for ident in ready - too_early:
         run = folded.runs[ident]
         found += [
             Measured(bucket, ident, measure.seconds, measure.until)

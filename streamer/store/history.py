@@ -26,6 +26,7 @@ def mark_phantoms(connection: sqlite3.Connection, notices: Iterable[Notice]) -> 
         if notice.about is NoticeAbout.PHANTOM and notice.run_id and notice.announcement.event:
             row = (notice.announcement.event.bytes, to_micros(notice.occurred))
             connection.execute("INSERT INTO phantoms VALUES (?, ?) ON CONFLICT DO NOTHING", row)
+            connection.execute("DELETE FROM finishes WHERE run = ? AND ended = ?", (notice.run_id.bytes, row[1]))
             run_rows.save(connection, [_without_phantoms(connection, run) for run in _load(connection, notice.run_id)])
 
 

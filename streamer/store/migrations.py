@@ -181,6 +181,12 @@ STEPS: tuple[str, ...] = (
     CREATE INDEX runs_due ON runs (due) WHERE due IS NOT NULL;
     CREATE INDEX runs_without_due ON runs (source) WHERE due IS NULL AND deleted_at IS NULL;
     """,
+    """
+    -- Ends of runs of which something is missing, so that how long they took is not measured yet.
+    CREATE TABLE finishes (
+        run BLOB NOT NULL, ended INTEGER NOT NULL, state TEXT NOT NULL, PRIMARY KEY (run, ended)
+    ) WITHOUT ROWID;
+    """,
 )
 
 

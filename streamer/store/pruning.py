@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from streamer.model import Pruned, Retention
-from streamer.store import beats, ledger
+from streamer.store import beats, finishes, ledger
 from streamer.timestamps import to_micros
 
 STEP_SEGMENTS = 64
@@ -90,7 +90,9 @@ def _drop_records(connection: sqlite3.Connection, up_to: int) -> int:
 def _drop_runs(connection: sqlite3.Connection, before: int) -> int:
     old = "SELECT id FROM runs WHERE coalesce(deleted_at, ended_at) < ? LIMIT ?"
     gone = connection.execute(f"DELETE FROM runs WHERE id IN ({old}) RETURNING id", (before, STEP_ROWS)).fetchall()
-    beats.forget(connection, [UUID(bytes=run) for (run,) in gone])
+    runs = [UUID(bytes=run) for (run,) in gone]
+    beats.forget(connection, runs)
+    finishes.forget(connection, runs)
     return len(gone)
 
 
