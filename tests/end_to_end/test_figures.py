@@ -25,10 +25,14 @@ Json = dict[str, Any]
 Series = dict[tuple[str, ...], float]
 
 RUNS = 210
+SHOWING = {"STREAMER_METRICS__INVENTORY": "10s", "STREAMER_METRICS__COMPAT": "prometheus-prefect-exporter"}
 PATIENCE_SECONDS = 60
 ENDED = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
 FAILED = {"FAILED", "CRASHED"}
 BOUNDS = (1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 1800.0, 3600.0, 7200.0, 14400.0, 43200.0, 86400.0)
+
+LATE_SECONDS = 10
+"""The server calls a run `Late` after 15 s, whatever others do to it meanwhile: which state that follows is chance."""
 
 LIVES: Sequence[Sequence[str]] = (
     ("PENDING", "RUNNING", "COMPLETED"),
@@ -55,9 +59,12 @@ class Driver:
         self._http = http
         self._random = random.Random("figures")
         self.flows = [self._post("/flows/", {"name": name})["id"] for name in ("extract", "load", "report")]
+        self._post("/work_pools/", {"name": "machines", "type": "process"})
+        self._post("/work_pools/machines/queues", {"name": "urgent"})
+        pooled: Json = {"work_pool_name": "machines", "work_queue_name": "urgent"}
         self.deployments = [
-            self._post("/deployments/", {"name": name, "flow_id": flow, "paused": name == "weekly"})["id"]
-            for name, flow in zip(("nightly", "weekly"), self.flows, strict=False)
+            self._post("/deployments/", {"name": name, "flow_id": flow, **more})["id"]
+            for name, flow, more in zip(("nightly", "weekly"), self.flows, (pooled, {"paused": True}), strict=False)
         ]
         self.runs: list[str] = []
 
@@ -66,7 +73,7 @@ class Driver:
         for _ in range(number):
             place = self._random.randrange(3)
             life = self._random.choice(LIVES)
-            ago = timedelta(seconds=self._random.choice((0, 0, 2, 40))) if life else timedelta(hours=-1)
+            ago = timedelta(seconds=self._random.choice((0, 0, 2, LATE_SECONDS))) if life else timedelta(hours=-1)
             due = datetime.now(UTC) - ago
             state = {"type": "SCHEDULED", "state_details": {"scheduled_time": due.isoformat()}}
             body: Json = {"flow_id": self.flows[place], "state": state}
@@ -117,7 +124,8 @@ class Expected:
         return sorted(states, key=lambda state: moment(state["timestamp"]))
 
     def _parties(self, run: Json) -> tuple[str, ...]:
-        return (self._names[run["flow_id"]], self._names.get(run["deployment_id"], ""), "")
+        names = self._names
+        return (names[run["flow_id"]], names.get(run["deployment_id"], ""), run["work_pool_name"] or "")
 
     def _of_run(self, run: Json) -> Iterator[tuple[str, tuple[str, ...], float]]:
         parties, states = self._parties(run), self.states[run["id"]]
@@ -128,9 +136,21 @@ class Expected:
             yield "prefect_flow_run_queue_wait_seconds_sum", parties, wait
         if run["state_type"] not in ENDED:
             yield "prefect_flow_runs", (*parties, run["state_type"]), 1
+            yield "prefect_flow_run_liveness", (*parties, "unmonitored"), 1
+        yield from self._of_the_other_exporter(run)
         if run["state_type"] != "SCHEDULED":  # these are due in an hour
             for window in ("1h", "24h", "7d"):
                 yield "prefect_flow_run_history_runs", (window, parties[0], run["state_type"]), 1
+
+    def _of_the_other_exporter(self, run: Json) -> Iterator[tuple[str, tuple[str, ...], float]]:
+        """Yield what it shows of runs that have not ended, or within three minutes; all of these have."""
+        flow, deployment = self._names[run["flow_id"]], self._names.get(run["deployment_id"], "null")
+        queue = run["work_queue_name"] or "null"
+        yield "prefect_info_flow_runs", (deployment, flow, run["state_name"], queue), 1
+        if run["state_type"] in ENDED:
+            yield "prefect_flow_runs_total", (), 1
+            states = self.states[run["id"]]
+            yield "prefect_flow_runs_total_run_time", (flow,), self._took(states, states[-1]) or 0
 
     def _of_states(self, parties: tuple[str, ...], states: list[Json]) -> Iterator[tuple[str, tuple[str, ...], float]]:
         for before, after in pairwise([None, *states]):
@@ -228,7 +248,11 @@ def shown(service: RunningService, names: Mapping[str, Series]) -> dict[str, Ser
     return found
 
 
-ORDER = ("window", "flow", "deployment", "work_pool", "from_state", "to_state", "step", "state", "le", "stat")
+ORDER = (
+    *("window", "flow", "deployment", "work_pool", "from_state", "to_state", "step", "state", "le", "stat"),
+    *("deployment_name", "flow_name", "state_name", "work_queue_name", "status"),
+)
+"""The labels, as their series are named here."""
 
 
 def differences(ours: dict[str, Series], theirs: dict[str, Series]) -> list[str]:
@@ -256,7 +280,7 @@ def test_every_figure_is_what_the_servers_rest_says_of_the_same_runs(
 ) -> None:
     with (
         PrefectServer(tmp_path_factory.mktemp("figures")) as prefect,
-        running(folder, prefect.api_url, STREAMER_METRICS__INVENTORY="10s") as service,
+        running(folder, prefect.api_url, **SHOWING) as service,
         httpx.Client(base_url=prefect.api_url, trust_env=False, timeout=30) as http,
     ):
         driver = Driver(http)
@@ -269,7 +293,12 @@ def test_every_figure_is_what_the_servers_rest_says_of_the_same_runs(
                 print(f"\n{name}: {sum(ours[name].values()):.3f} here, {sum(series.values()):.3f} there", end="")
         assert {run["state_type"] for run in expected.runs} >= ENDED | {"PENDING", "RUNNING", "PAUSED", "CANCELLING"}
         service.wait_until(lambda: service.counted("prefect_deployments") == len(driver.deployments))
-        assert service.counted("prefect_flows") == len(driver.flows)
+        for kind in ("flows", "work_pools", "work_queues"):
+            number = len(http.post(f"/{kind}/filter", json={}).raise_for_status().json())
+            assert number == service.counted(f"prefect_{kind}") == service.counted(f"prefect_{kind}_total") > 0
+        assert service.counted("prefect_deployments_total") == len(driver.deployments)
+        assert service.counted("prefect_info_work_queues", work_queue_name="urgent", work_pool_name="machines") == 1
+        assert service.counted("prefect_deployment_info", deployment="nightly", work_queue="urgent") == 1
         assert service.counted("prefect_deployment_paused", deployment="weekly") == 1
         assert service.counted("prefect_deployment_paused", deployment="nightly") == 0
         compare_history(http, folder, expected.runs)
