@@ -3,6 +3,8 @@
 Counters that must survive a restart are not here: they live in the store, and `metrics.py` shows them.
 """
 
+from contextlib import suppress
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 
 from streamer.suspicion import Check
@@ -64,6 +66,10 @@ class Instruments:
         self.series_limited = counter(
             "series_limited_total", "Label sets that were folded into `other` by the series limit.", "metric"
         )
+        self.reloaded = self._gauge(
+            "config_last_reload_successful", "1 unless the configuration was refused when it was last read."
+        )
+        self.reloaded.set(1)
         self.observer_errors = counter("observer_errors_total", "Errors raised by an observer.", "observer")
 
     def _of_liveness(self) -> None:
@@ -100,6 +106,12 @@ class Instruments:
         self.sink_success = gauge("sink_last_success_timestamp_seconds", "When a sink last took records.", "sink")
         self.pushes = counter("push_total", "Pushes of all metrics, by how they ended.", "push", "result")
         self.push_success = gauge("push_last_success_timestamp_seconds", "When a push last succeeded.", "push")
+
+    def forget_sink(self, sink: str) -> None:
+        """Show no gauges any more of a sink that was removed."""
+        for gauge in (self.sink_lag, self.sink_pending, self.dead_letters, self.sink_up, self.sink_success):
+            with suppress(KeyError):  # it was never set
+                gauge.remove(sink)
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(f"prefect_streamer_{name}", text, labels, registry=self.registry)

@@ -8,7 +8,7 @@ import asyncio
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager, nullcontext
 from datetime import timedelta
 from functools import partial
@@ -21,6 +21,7 @@ from streamer import __version__
 from streamer.board import Board
 from streamer.config import Settings
 from streamer.core import Core, open_core
+from streamer.deliveries import sinks_of
 from streamer.errors import ConfigError
 from streamer.health import SourceHealth
 from streamer.ingesting import ingest
@@ -47,8 +48,16 @@ logger = structlog.get_logger(__name__)
 class Service:
     """One source, one store, its sinks and its web server."""
 
-    def __init__(self, settings: Settings, *, observers: Iterable[Observer] = ()) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        observers: Iterable[Observer] = (),
+        read_again: Callable[[], Settings] | None = None,
+    ) -> None:
         self._settings = settings
+        self._read_again = read_again
+        self._reloading = asyncio.Event()
         self._observers = tuple(observers)
         self._started: asyncio.Future[tuple[str, Core]] = asyncio.Future()
         self._stopping = asyncio.Event()
@@ -66,6 +75,10 @@ class Service:
     def core(self) -> Core:
         """Return store, log and metrics of the started service."""
         return self._started.result()[1]
+
+    def reload(self) -> None:
+        """Ask the service to read its settings again, and to take over the sinks."""
+        self._reloading.set()
 
     def stop(self) -> None:
         """Ask the service to end in order; asked again, it ends without grace."""
@@ -107,15 +120,41 @@ class Service:
             asking = tasks.create_task(board.keep_asking(), name="board")
             observers: list[Observer] = [health, watch, *self._observers]
             moving = tasks.create_task(core.pipeline(*observers).run(), name="pipeline")
+            reloading = tasks.create_task(self._keep_reloading(core), name="reload")
             ingesting = tasks.create_task(ingest(core, health, watch, board), name="source")
             await self._stopping.wait()
-            for task in (ingesting, keeping_up, asking):
+            for task in (ending := (ingesting, keeping_up, asking, reloading)):
                 task.cancel()
-            await asyncio.wait((ingesting, keeping_up, asking))
+            await asyncio.wait(ending)
             core.intake.close()
             await asyncio.wait([moving], timeout=self._settings.grace.total_seconds())
             core.store.be_patient(False)
             await moving
+
+    async def _keep_reloading(self, core: Core) -> None:
+        while True:
+            await self._reloading.wait()
+            self._reloading.clear()
+            if self._read_again:
+                core.instruments.reloaded.set(await _reload(core, self._read_again))
+
+
+async def _reload(core: Core, read_again: Callable[[], Settings]) -> bool:
+    """Take over the sinks as the settings have them now; tell whether that could be done."""
+    try:
+        settings = read_again()
+        await core.sinks.change(sinks_of(settings))
+    except ConfigError as error:
+        logger.error("the configuration is refused, and the one before stays", error=str(error), hint=error.hint)  # noqa: TRY400 - it is a sentence, not a fault of ours
+        return False
+    logger.info("the configuration was read again", sinks=[delivery.name for delivery in core.deliveries])
+    if waiting := [name for name in Settings.model_fields if _differs(name, settings, core.settings)]:
+        logger.warning("some settings take effect at the next start only", settings=waiting)
+    return True
+
+
+def _differs(name: str, settings: Settings, before: Settings) -> bool:
+    return name not in ("sinks", "sink") and getattr(settings, name) != getattr(before, name)
 
 
 def _app(core: Core) -> Any:
@@ -189,13 +228,14 @@ async def _serving(app: Any, listener: socket.socket) -> AsyncIterator[None]:
 
 
 async def run_until_signalled(service: Service) -> None:
-    """Run the service, which has this process to itself; SIGINT and SIGTERM stop it."""
+    """Run the service, which has this process to itself; SIGINT and SIGTERM stop it, SIGHUP has it read settings."""
     sys.setswitchinterval(SWITCH_SECONDS)
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, service.stop)
+    reactions = {signal.SIGINT: service.stop, signal.SIGTERM: service.stop, signal.SIGHUP: service.reload}
+    for number, react in reactions.items():
+        loop.add_signal_handler(number, react)
     try:
         await service.run()
     finally:
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in reactions:
             loop.remove_signal_handler(number)

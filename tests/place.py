@@ -1,7 +1,7 @@
 """A whole service in this process, on a fake server."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -28,8 +28,8 @@ class Place:
             "proxy": "none",
         }
 
-    def service(self, **changes: Any) -> Service:
-        return Service(config.only(**{**self.settings, **changes}))
+    def service(self, *, read_again: Callable[[], config.Settings] | None = None, **changes: Any) -> Service:
+        return Service(config.only(**{**self.settings, **changes}), read_again=read_again)
 
     @asynccontextmanager
     async def running(self, **changes: Any) -> AsyncIterator[Service]:

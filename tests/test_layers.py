@@ -42,6 +42,7 @@ LAYERS: tuple[frozenset[str], ...] = (
             "config",
             "connecting",
             "core",
+            "deliveries",
             "ingesting",
             "logs",
             "metric_settings",

@@ -98,6 +98,7 @@ CATALOGUE = {
     "prefect_streamer_api_requests_total": ("counter", "endpoint code"),
     "prefect_streamer_api_request_duration_seconds": ("histogram", "endpoint code"),
     "prefect_streamer_observer_errors_total": ("counter", "observer"),
+    "prefect_streamer_config_last_reload_successful": ("gauge", ""),
     # G. sinks
     "prefect_streamer_sink_records_total": ("counter", "sink result"),
     "prefect_streamer_sink_attempts_total": ("counter", "sink result"),

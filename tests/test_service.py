@@ -5,17 +5,21 @@ import socket
 import time
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import httpx
+import orjson
 import pytest
 from starlette.responses import Response
 from structlog.testing import capture_logs
 
+from streamer import config
 from streamer import health as healths
 from streamer.errors import AuthenticationFailed, ConfigError, StoreError, StreamerError
 from streamer.service import Service, status_of
+from streamer.sinks.lines_file import whole_lines
 from streamer.source import sweep
 from streamer.testing import FakePrefect, an_event, until
 from tests.place import Place
@@ -287,3 +291,59 @@ async def test_it_listens_on_ipv6_too(place: Place) -> None:
     async with place.running(listen="[::1]:0") as service:
         assert (await service.started()).startswith("http://[::1]:")
         assert (await get(service, "/livez")).is_success
+
+
+async def test_sinks_are_added_changed_and_removed_without_a_restart(place: Place, tmp_path: Path) -> None:
+    kept, removed, added = (tmp_path / f"{name}.jsonl" for name in ("kept", "removed", "added"))
+    tables: dict[str, Any] = {
+        "kept": {"type": "jsonl", "path": str(kept)},
+        "removed": {"type": "jsonl", "path": str(removed)},
+    }
+    read_again = partial(config.only, **{**place.settings, "sink": [], "sinks": tables})
+    async with place.running(read_again=read_again, sink=[], sinks=dict(tables)) as service:
+        before = an_event()
+        place.server.publish(before)
+        await until(lambda: len(whole_lines(kept)) == len(whole_lines(removed)) == 1)
+        del tables["removed"]
+        tables["kept"] = {"type": "jsonl", "path": str(kept), "format": "event"}
+        tables["added"] = {"type": "jsonl", "path": str(added)}
+        service.reload()
+        await until(lambda: {each.name for each in service.core.deliveries} == {"kept", "added"})
+        after = an_event()
+        place.server.publish(after)
+        await until(lambda: len(whole_lines(kept)) == 2 and len(whole_lines(added)) == 1)
+        assert [orjson.loads(line)["id"] for line in whole_lines(added)] == [after["id"]]
+        assert orjson.loads(whole_lines(kept)[1]) == after, "the sink has its new format, and goes on where it stood"
+        assert len(whole_lines(removed)) == 1
+        shown = service.core.instruments.registry.get_sample_value
+        assert shown("prefect_streamer_sink_up", {"sink": "removed"}) is None
+        assert shown("prefect_streamer_config_last_reload_successful") == 1
+
+
+@pytest.mark.parametrize("table", [{"type": "jsonl"}, {"type": "nowhere"}])
+async def test_a_bad_configuration_is_refused_and_the_one_before_stays(place: Place, table: dict[str, Any]) -> None:
+    tables: dict[str, Any] = {"bad": table}
+    read_again = partial(config.only, **{**place.settings, "sinks": tables})
+    async with place.running(read_again=read_again) as service:
+        shown = service.core.instruments.registry.get_sample_value
+        with capture_logs() as logged:
+            service.reload()
+            await until(lambda: shown("prefect_streamer_config_last_reload_successful") == 0)
+        (refused,) = (each for each in logged if each["log_level"] == "error")
+        assert refused["hint"]
+        event = an_event()
+        place.server.publish(event)
+        await place.has(event)
+        tables.clear()
+        service.reload()
+        await until(lambda: shown("prefect_streamer_config_last_reload_successful") == 1)
+
+
+async def test_settings_that_need_a_restart_are_named(place: Place) -> None:
+    read_again = partial(config.only, **{**place.settings, "since": "2h"})
+    async with place.running(read_again=read_again) as service:
+        with capture_logs() as logged:
+            service.reload()
+            await until(lambda: any("next start" in each["event"] for each in logged))
+        (warned,) = (each for each in logged if "next start" in each["event"])
+        assert warned["settings"] == ["since"]

@@ -10,7 +10,7 @@ from streamer import config, logs, sinks
 from streamer.cli.options import ApiUrl, ConfigFile, Sinks, StoreUrl
 from streamer.clock import ServerClock, SystemClock
 from streamer.connecting import connection_of
-from streamer.core import sinks_of
+from streamer.deliveries import sinks_of
 from streamer.errors import AuthenticationFailed, ConfigError, RequestRefused, SinkError, StreamerError
 from streamer.health import SourceHealth
 from streamer.instruments import Instruments

@@ -39,7 +39,7 @@ class Picky:
 @pytest.fixture
 def picky(monkeypatch: pytest.MonkeyPatch) -> Picky:
     picky = Picky()
-    monkeypatch.setattr(sinks, "build", lambda *_: picky.sink)
+    monkeypatch.setattr(sinks, "build", lambda *_, **__: picky.sink)
     monkeypatch.setenv("COLUMNS", "200")
     return picky
 

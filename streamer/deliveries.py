@@ -1,0 +1,106 @@
+"""The deliveries of a service: how they run and stop, and how a changed configuration is taken over."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
+import structlog
+
+from streamer import sinks
+from streamer.config import Settings, SinkSettings
+from streamer.delivery import Delivery
+from streamer.errors import ConfigError
+from streamer.instruments import Instruments
+from streamer.log import Log
+from streamer.model import Sink
+
+logger = structlog.get_logger(__name__)
+
+
+class Deliveries:
+    """One delivery for each configured sink. `change` may be called before they run, and while they do."""
+
+    def __init__(self, log: Log, instruments: Instruments, sources: Mapping[str, str]) -> None:
+        self.all: list[Delivery] = []
+        self._log = log
+        self._instruments = instruments
+        self._sources = sources
+        self._wanted: dict[str, SinkSettings] = {}
+        self._tasks: asyncio.TaskGroup | None = None
+        self._running: dict[str, asyncio.Task[None]] = {}
+
+    async def change(self, wanted: Mapping[str, SinkSettings]) -> None:
+        """Add, change and remove sinks; raise `ConfigError`, and change none, if one of them cannot be made."""
+        made = {
+            name: sinks.build(each.type, each.options, sources=self._sources)
+            for name, each in wanted.items()
+            if self._wanted.get(name) != each
+        }
+        for delivery in list(self.all):
+            if delivery.name in made or delivery.name not in wanted:
+                await self._end(delivery)
+        for name, sink in made.items():
+            await self._begin(name, sink, wanted[name])
+        self._wanted = dict(wanted)
+
+    @asynccontextmanager
+    async def delivering(self, grace: timedelta) -> AsyncIterator[None]:
+        """Run the deliveries; at the end wait for them to have all there is, for as long as the grace allows."""
+        async with asyncio.TaskGroup() as self._tasks:
+            for delivery in self.all:
+                self._run(delivery, self._tasks)
+            yield
+            await self._drain(grace)
+            for task in self._running.values():
+                task.cancel()
+        self._tasks = None
+
+    async def close(self) -> None:
+        """Close all sinks, and keep how far they have come."""
+        for delivery in self.all:
+            await delivery.close()
+
+    async def _begin(self, name: str, sink: Sink, settings: SinkSettings) -> None:
+        delivery = Delivery(name, sink, self._log, self._instruments, oldest=settings.start == "oldest")
+        await delivery.open()
+        self._instruments.sink_lag.labels(name).set_function(delivery.lag)
+        self._instruments.sink_pending.labels(name).set_function(delivery.oldest_pending)
+        self.all.append(delivery)
+        if self._tasks:
+            self._run(delivery, self._tasks)
+
+    def _run(self, delivery: Delivery, tasks: asyncio.TaskGroup) -> None:
+        self._running[delivery.name] = tasks.create_task(delivery.run(), name=delivery.name)
+
+    async def _end(self, delivery: Delivery) -> None:
+        if task := self._running.pop(delivery.name, None):
+            task.cancel()
+            await asyncio.wait([task])
+        await delivery.close()
+        self.all.remove(delivery)
+        self._instruments.forget_sink(delivery.name)
+
+    async def _drain(self, grace: timedelta) -> None:
+        waiting = [asyncio.ensure_future(delivery.drained()) for delivery in self.all]
+        if waiting:
+            _, late = await asyncio.wait(waiting, timeout=grace.total_seconds())
+            for task in late:
+                task.cancel()
+        for delivery in self.all:
+            if delivery.acked < self._log.head:
+                logger.warning("a sink did not take everything; it goes on at the next start", sink=delivery.name)
+
+
+def sinks_of(settings: Settings) -> dict[str, SinkSettings]:
+    """Return all sinks by name, whether they are tables or specs."""
+    wanted = dict(settings.sinks)
+    for spec in settings.sink:
+        kind, options = sinks.parse(spec)
+        name, start = sinks.name_of(spec), options.pop("start", "head")
+        if name in wanted:
+            raise ConfigError(f"the sink {name} is given twice", hint="give each of them a name: [sinks.NAME]")
+        if start not in ("head", "oldest"):
+            raise ConfigError(f"sink {name}: start {start!r} is no place in the log", hint="start=head or start=oldest")
+        wanted[name] = SinkSettings(type=kind, start=start, **options)
+    return wanted
