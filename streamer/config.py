@@ -25,6 +25,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from streamer import prefect_settings
 from streamer.audit import AGES
+from streamer.delivery import Terms
 from streamer.durations import Duration
 from streamer.errors import ConfigError
 from streamer.logs import LogFormat
@@ -69,12 +70,20 @@ class RetentionSettings(BaseModel):
 
 
 class SinkSettings(BaseModel):
-    """A `[sinks.NAME]` table: the type, where a new sink starts, and the options of the type."""
+    """A `[sinks.NAME]` table: the type, where a new sink starts, on what terms it is given records, and its options."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
     type: str
     start: Annotated[str, Field(pattern="^(head|oldest)$")] = "head"
+    batch_size: Annotated[int, Field(ge=1, le=10_000)] = 500
+    write_timeout: Annotated[Duration, Field(ge=timedelta(milliseconds=100))] = timedelta(seconds=60)
+    max_age: Annotated[Duration, Field(ge=timedelta(seconds=1))] | None = None
+
+    @property
+    def terms(self) -> Terms:
+        """Return how records are delivered to the sink."""
+        return Terms(self.batch_size, self.write_timeout, self.max_age)
 
     @property
     def options(self) -> dict[str, Any]:

@@ -4,8 +4,10 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from typing import Any
 
 import structlog
+from pydantic import ValidationError
 
 from streamer import sinks
 from streamer.config import Settings, SinkSettings
@@ -62,7 +64,9 @@ class Deliveries:
             await delivery.close()
 
     async def _begin(self, name: str, sink: Sink, settings: SinkSettings) -> None:
-        delivery = Delivery(name, sink, self._log, self._instruments, oldest=settings.start == "oldest")
+        delivery = Delivery(
+            name, sink, self._log, self._instruments, oldest=settings.start == "oldest", terms=settings.terms
+        )
         await delivery.open()
         self._instruments.sink_lag.labels(name).set_function(delivery.lag)
         self._instruments.sink_pending.labels(name).set_function(delivery.oldest_pending)
@@ -102,5 +106,14 @@ def sinks_of(settings: Settings) -> dict[str, SinkSettings]:
             raise ConfigError(f"the sink {name} is given twice", hint="give each of them a name: [sinks.NAME]")
         if start not in ("head", "oldest"):
             raise ConfigError(f"sink {name}: start {start!r} is no place in the log", hint="start=head or start=oldest")
-        wanted[name] = SinkSettings(type=kind, start=start, **options)
+        wanted[name] = _settings(name, {"type": kind, "start": start, **options})
     return wanted
+
+
+def _settings(name: str, values: Mapping[str, Any]) -> SinkSettings:
+    try:
+        return SinkSettings.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        option = ".".join(str(part) for part in first["loc"])
+        raise ConfigError(f"sink {name}: {option}: {first['msg'].removeprefix('Value error, ')}") from None

@@ -7,6 +7,8 @@ trails by a tenth of a second at most, so that a kill repeats little and a busy 
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
 import structlog
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
@@ -17,9 +19,21 @@ from streamer.instruments import Instruments
 from streamer.log import Log
 from streamer.model import Cursor, Record, Sink
 
-BATCH = 500
 COMMIT_EVERY_SECONDS = 0.1
 CLOSE_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """How much a sink is given at once, how long it may take for that, and how old a record may become meanwhile.
+
+    Without `max_age` a sink that is down has everything once it is back.
+    """
+
+    batch_size: int = 500
+    write_timeout: timedelta = timedelta(seconds=60)
+    max_age: timedelta | None = None
+
 
 Attempt = Callable[[], Awaitable[None]]
 
@@ -38,6 +52,7 @@ class Delivery:
         instruments: Instruments,
         *,
         oldest: bool = False,
+        terms: Terms | None = None,
         patience: Backoff = _PATIENCE,
     ) -> None:
         self.name = name
@@ -46,6 +61,7 @@ class Delivery:
         self._log = log
         self._instruments = instruments
         self._oldest = oldest
+        self._terms = terms or Terms()
         self._patience = patience
         self._committed = 0
         self._dirty = asyncio.Event()
@@ -70,11 +86,11 @@ class Delivery:
         """Deliver for ever."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._commit_cursor())
-            await self._retrying("open", self._sink.open)
+            await self._retrying("open", self._timed_open)
             while True:
                 await self._log.wait(self.acked)
                 head = self._log.head
-                if records := await self._log.after(self.acked, BATCH):
+                if records := await self._log.after(self.acked, self._terms.batch_size):
                     await self._deliver(records)
                 else:
                     self._acknowledge(head)  # all up to there was pruned
@@ -132,26 +148,64 @@ class Delivery:
         self._acknowledge(records[-1].seq)
 
     async def _write(self, records: Sequence[Record]) -> None:
+        left = records
+
+        async def attempt() -> None:
+            nonlocal left
+            if left := self._young_enough(left):
+                await self._timed_write(left)
+
         try:
-            await self._retrying("write", lambda: self._timed_write(records))
-            self._count_records("delivered", len(records))
+            await self._retrying("write", attempt)
+            self._count_records("delivered", len(left))
         except Reject as refusal:
-            if len(records) == 1:
-                await self._bury(records[0], str(refusal))
+            if len(left) == 1:
+                await self._bury(left[0], str(refusal))
                 return
-            for record in records:
+            for record in left:
                 await self._write([record])
                 self._acknowledge(record.seq)
+
+    def _young_enough(self, records: Sequence[Record]) -> Sequence[Record]:
+        """Return the records that have not become too old; the others the sink will never have."""
+        if self._terms.max_age is None:
+            return records
+        horizon = datetime.now(UTC) - self._terms.max_age
+        young = [each for each in records if each.event.occurred >= horizon]
+        if expired := len(records) - len(young):
+            self._count_records("expired", expired)
+            logger.warning("records became too old for a sink", sink=self.name, records=expired)
+        return young
+
+    async def _timed_open(self) -> None:
+        try:
+            async with asyncio.timeout(self._terms.write_timeout.total_seconds()):
+                await self._sink.open()
+        except TimeoutError as error:
+            raise Retry("the sink could not be opened in time") from error
 
     async def _timed_write(self, records: Sequence[Record]) -> None:
         start = time.perf_counter()
         try:
             async with self._turn:
                 self._writing, self._writing_seq = asyncio.ensure_future(self._sink.write(records)), records[-1].seq
-                await asyncio.shield(self._writing)
+                try:
+                    async with asyncio.timeout(self._terms.write_timeout.total_seconds()):
+                        await asyncio.shield(self._writing)
+                except TimeoutError:
+                    await self._give_up(self._writing)
                 self._writing = None
         finally:
             self._instruments.sink_duration.labels(self.name).observe(time.perf_counter() - start)
+
+    async def _give_up(self, writing: asyncio.Future[None]) -> None:
+        """Cancel a write that takes too long, unless it has ended after all, and have it tried again."""
+        writing.cancel()
+        await asyncio.wait([writing], timeout=CLOSE_SECONDS)
+        if not writing.done() or writing.cancelled():
+            seconds = self._terms.write_timeout.total_seconds()
+            raise Retry(f"the sink took longer than {seconds:g} s for a write")
+        writing.result()
 
     async def _bury(self, record: Record, reason: str) -> None:
         await self._log.store.bury(self.name, record, reason)

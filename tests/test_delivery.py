@@ -4,14 +4,14 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from tenacity import RetryCallState
 
 from schemas import Event
-from streamer.delivery import BATCH, Delivery
+from streamer.delivery import Delivery, Terms
 from streamer.errors import Reject, Retry
 from streamer.instruments import Instruments
 from streamer.log import Log
@@ -95,10 +95,11 @@ class Rig:
         *,
         name: str = "a sink",
         oldest: bool = False,
+        terms: Terms | None = None,
         patience: Callable[[RetryCallState], float] = at_once,
     ) -> AsyncIterator[Delivery]:
         """Run a delivery as the service does."""
-        delivery = Delivery(name, sink, self.log, self.instruments, oldest=oldest, patience=patience)
+        delivery = Delivery(name, sink, self.log, self.instruments, oldest=oldest, terms=terms, patience=patience)
         await delivery.open()
         running = asyncio.create_task(delivery.run())
         try:
@@ -158,7 +159,7 @@ async def test_records_come_in_order_and_once(rig: Rig) -> None:
 
 async def test_a_backlog_comes_in_bounded_batches(rig: Rig) -> None:
     sink = MemorySink()
-    seqs = await rig.append(events(2 * BATCH + 1))
+    seqs = await rig.append(events(2 * Terms().batch_size + 1))
     async with rig.delivering(sink, oldest=True) as delivery:
         await delivery.drained()
     assert (sink.seqs, sink.writes) == (seqs, 3)
@@ -403,3 +404,95 @@ async def test_what_was_being_written_at_a_stop_is_acknowledged(rig: Rig) -> Non
 async def test_an_empty_log_is_drained_though_the_sink_cannot_be_opened(rig: Rig) -> None:
     async with rig.delivering(BrokenSink()) as delivery:
         await asyncio.wait_for(delivery.drained(), 1)
+
+
+class StuckSink(MemorySink):
+    """A sink whose first write never ends by itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cancelled = False
+
+    async def write(self, records: Sequence[Record], /) -> None:
+        if not self.cancelled:
+            try:
+                await asyncio.Event().wait()
+            finally:
+                self.cancelled = True
+        await super().write(records)
+
+
+async def test_a_write_that_takes_too_long_is_given_up_and_tried_again(rig: Rig) -> None:
+    sink = StuckSink()
+    async with rig.delivering(sink, terms=Terms(write_timeout=timedelta(milliseconds=100))) as delivery:
+        seqs = await rig.append(events(2))
+        await delivery.drained()
+    assert sink.seqs == seqs
+    assert rig.value("attempts_total", result="retry") == 1
+
+
+async def test_a_write_that_ends_as_it_is_given_up_counts(rig: Rig) -> None:
+    class Unyielding(MemorySink):
+        async def write(self, records: Sequence[Record], /) -> None:
+            with suppress(asyncio.CancelledError):
+                await asyncio.Event().wait()
+            await super().write(records)
+
+    sink = Unyielding()
+    async with rig.delivering(sink, terms=Terms(write_timeout=timedelta(milliseconds=100))) as delivery:
+        seqs = await rig.append(events(2))
+        await delivery.drained()
+    assert sink.seqs == seqs
+    assert rig.value("attempts_total", result="retry") is None
+
+
+async def test_an_open_that_takes_too_long_is_tried_again(rig: Rig) -> None:
+    class NeverOpen(MemorySink):
+        tries = 0
+
+        async def open(self) -> None:
+            self.tries += 1
+            if self.tries == 1:
+                await asyncio.Event().wait()
+
+    sink = NeverOpen()
+    async with rig.delivering(sink, terms=Terms(write_timeout=timedelta(milliseconds=100))) as delivery:
+        seqs = await rig.append(events(1))
+        await delivery.drained()
+    assert (sink.seqs, sink.tries) == (seqs, 2)
+
+
+async def test_a_sink_is_given_so_many_records_at_once_and_no_more(rig: Rig) -> None:
+    sizes = []
+
+    class Counting(MemorySink):
+        async def write(self, records: Sequence[Record], /) -> None:
+            sizes.append(len(records))
+            await super().write(records)
+
+    sink = Counting()
+    seqs = await rig.append(events(7))
+    async with rig.delivering(sink, oldest=True, terms=Terms(batch_size=3)) as delivery:
+        await delivery.drained()
+    assert (sink.seqs, sizes) == (seqs, [3, 3, 1])
+
+
+async def test_records_that_became_too_old_while_a_sink_was_down_are_counted_and_skipped(rig: Rig) -> None:
+    now = datetime.now(UTC)
+    old, young = events(2, start=now - timedelta(hours=2)), events(2, start=now)
+    sink = MemorySink(failing(Retry("down")))
+    seqs = await rig.append([*old, *young])
+    async with rig.delivering(sink, oldest=True, terms=Terms(max_age=timedelta(hours=1))) as delivery:
+        await delivery.drained()
+    assert sink.seqs == seqs[2:]
+    assert rig.value("records_total", result="expired") == 2
+    assert rig.value("records_total", result="delivered") == 2
+    assert (await rig.store.cursor("a sink")).seq == seqs[-1]
+
+
+async def test_when_all_records_became_too_old_the_sink_is_not_asked(rig: Rig) -> None:
+    sink = MemorySink(rejecting(1, 2))
+    await rig.append(events(2, start=datetime.now(UTC) - timedelta(hours=2)))
+    async with rig.delivering(sink, oldest=True, terms=Terms(max_age=timedelta(hours=1))) as delivery:
+        await delivery.drained()
+    assert (sink.seqs, rig.value("records_total", result="expired")) == ([], 2)

@@ -15,7 +15,7 @@ from streamer.errors import ConfigError
 from streamer.model import Sink
 
 _SECRET_WORDS = ("password", "secret", "token", "key")
-_BEHAVIOUR = frozenset({"format", "gzip", "rotate", "start"})
+_BEHAVIOUR = frozenset({"batch_size", "format", "gzip", "max_age", "rotate", "start", "write_timeout"})
 """Options that say how a place is written to, not which."""
 
 
