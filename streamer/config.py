@@ -31,6 +31,7 @@ from streamer.errors import ConfigError
 from streamer.logs import LogFormat
 from streamer.metric_settings import MetricsSettings
 from streamer.model import Retention
+from streamer.routing import Routing
 from streamer.rules import LivenessSettings
 from streamer.selection import Selection
 from streamer.toml_file import find_and_read
@@ -69,7 +70,7 @@ class RetentionSettings(BaseModel):
         return Retention(self.records, self.runs, self.size)
 
 
-class SinkSettings(BaseModel):
+class SinkSettings(Routing):
     """A `[sinks.NAME]` table: the type, where a new sink starts, on what terms it is given records, and its options."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
@@ -83,7 +84,8 @@ class SinkSettings(BaseModel):
     @property
     def terms(self) -> Terms:
         """Return how records are delivered to the sink."""
-        return Terms(self.batch_size, self.write_timeout, self.max_age)
+        routing = Routing(match=self.match, exclude=self.exclude)
+        return Terms(self.batch_size, self.write_timeout, self.max_age, routing)
 
     @property
     def options(self) -> dict[str, Any]:

@@ -7,7 +7,7 @@ trails by a tenth of a second at most, so that a kill repeats little and a busy 
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 import structlog
@@ -18,6 +18,7 @@ from streamer.errors import Reject, Retry, SinkError
 from streamer.instruments import Instruments
 from streamer.log import Log
 from streamer.model import Cursor, Record, Sink
+from streamer.routing import Routing
 
 COMMIT_EVERY_SECONDS = 0.1
 CLOSE_SECONDS = 5.0
@@ -25,7 +26,7 @@ CLOSE_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """How much a sink is given at once, how long it may take for that, and how old a record may become meanwhile.
+    """What a sink is given, how much at once, how long it may take for that, and how old a record may become meanwhile.
 
     Without `max_age` a sink that is down has everything once it is back.
     """
@@ -33,6 +34,7 @@ class Terms:
     batch_size: int = 500
     write_timeout: timedelta = timedelta(seconds=60)
     max_age: timedelta | None = None
+    routing: Routing = field(default_factory=Routing)
 
 
 Attempt = Callable[[], Awaitable[None]]
@@ -141,11 +143,15 @@ class Delivery:
 
     async def _deliver(self, records: Sequence[Record]) -> None:
         self._pending_since = records[0].event.occurred.timestamp()
-        wanted = records if self._oldest else [each for each in records if not self._log.is_history(each)]
+        wanted = [each for each in records if self._wants(each)]
         self._count_records("filtered", len(records) - len(wanted))
         if wanted:
             await self._write(wanted)
         self._acknowledge(records[-1].seq)
+
+    def _wants(self, record: Record) -> bool:
+        is_history = not self._oldest and self._log.is_history(record)
+        return not is_history and self._terms.routing.refusal(record) is None
 
     async def _write(self, records: Sequence[Record]) -> None:
         left = records

@@ -7,17 +7,19 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import orjson
 import pytest
 from tenacity import RetryCallState
 
-from schemas import Event
+from schemas import Event, decode
 from streamer.delivery import Delivery, Terms
 from streamer.errors import Reject, Retry
 from streamer.instruments import Instruments
 from streamer.log import Log
 from streamer.model import Net, Record, Sink
+from streamer.routing import Criteria, Routing
 from streamer.store.sqlite import SqliteStore
-from streamer.testing import MemorySink, until
+from streamer.testing import MemorySink, an_event, until
 from streamer.testing.conformance import EPOCH, events
 from tests.store.agreement import opened, rows
 
@@ -496,3 +498,15 @@ async def test_when_all_records_became_too_old_the_sink_is_not_asked(rig: Rig) -
     async with rig.delivering(sink, oldest=True, terms=Terms(max_age=timedelta(hours=1))) as delivery:
         await delivery.drained()
     assert (sink.seqs, rig.value("records_total", result="expired")) == ([], 2)
+
+
+async def test_what_a_sink_does_not_want_is_filtered_and_counted_and_its_place_moves_on(rig: Rig) -> None:
+    sink, at = MemorySink(), EPOCH + timedelta(hours=2)
+    ends = [decode(orjson.dumps(an_event(occurred=at, after=state))) for state in ("FAILED", "COMPLETED")]
+    terms = Terms(routing=Routing(match=Criteria(states=("FAILED",))))
+    async with rig.delivering(sink, terms=terms) as delivery:
+        seqs = await rig.append(ends)
+        await delivery.drained()
+    assert sink.seqs == seqs[:1]
+    assert rig.value("records_total", result="filtered") == 1
+    assert (await rig.store.cursor("a sink")).seq == seqs[1]

@@ -15,6 +15,7 @@ from streamer.clock import SystemClock
 from streamer.config import Settings
 from streamer.instruments import Instruments
 from streamer.model import Record
+from streamer.routing import Criteria, Routing
 from streamer.rules import LivenessSettings
 from streamer.suspicion import USUAL, Move
 from streamer.testing.conformance import events
@@ -98,6 +99,18 @@ def test_documented_configuration_is_valid(tmp_path: Path, monkeypatch: pytest.M
     settings = config.load()
     assert list(settings.sinks) == ["archive"]
     sinks.build(settings.sinks["archive"].type, settings.sinks["archive"].options)
+
+
+def test_documented_routing_is_valid() -> None:
+    toml = README.split("\n## Sinks\n", 1)[1].split("```toml\n", 1)[1].split("```", 1)[0]
+    (documented,) = config.only(**tomllib.loads(toml)).sinks.values()
+    assert documented.terms.routing != Routing()
+    sinks.build(documented.type, documented.options)
+
+
+def test_every_criterion_of_a_routing_is_documented() -> None:
+    section = README.split("\n## Sinks\n", 1)[1].split("\n```toml", 1)[0]
+    assert set(Criteria.model_fields) <= set(quoted(section))
 
 
 def test_documented_limits_of_liveness_are_the_defaults() -> None:

@@ -18,6 +18,7 @@ LAYERS: tuple[frozenset[str], ...] = (
             "model",
             "errors",
             "protocol",
+            "routing",
             "counting",
             "runs",
             "run_view",
@@ -66,6 +67,7 @@ IMPURE = {"asyncio", "os", "random", "select", "socket", "sqlite3", "ssl", "subp
 FOREIGN = {
     "schemas": {"orjson", "pydantic", "pydantic_core"},
     "instruments": {"prometheus_client"},
+    "routing": {"pydantic"},
     "selection": {"pydantic"},
     "durations": {"pydantic"},
 }

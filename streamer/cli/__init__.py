@@ -7,7 +7,7 @@ import typer
 from rich.console import Console
 
 from streamer import __version__
-from streamer.cli import check, dead_letters, demo, history, quarantine, replay, run, runs, schema, store, tail
+from streamer.cli import check, dead_letters, demo, history, quarantine, replay, run, runs, schema, sinks, store, tail
 from streamer.errors import AuthenticationFailed, ConfigError, StreamerError
 
 app = typer.Typer(
@@ -44,6 +44,7 @@ app.command()(schema.schema)
 app.add_typer(store.app, name="store")
 app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(dead_letters.app, name="dead-letters")
+app.add_typer(sinks.app, name="sinks")
 
 
 def main() -> None:

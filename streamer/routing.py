@@ -1,0 +1,124 @@
+"""Pure: which records a sink wants, and why it does not want one."""
+
+from collections.abc import Iterator, Sequence
+from fnmatch import fnmatchcase
+from typing import Annotated, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from schemas import Event, Kind, Party, StateType, Transition, Verdict
+from schemas.flow_run import State
+from streamer.model import Record
+
+FIRST = "NONE"
+"""The type of the state before a run's first."""
+
+
+def _is_state(glob: str) -> str:
+    known = [*StateType, FIRST]
+    if not any(fnmatchcase(state, glob) for state in known):
+        raise ValueError(f"{glob!r} is no type of state: there are {', '.join(known)}")
+    return glob
+
+
+Globs = tuple[str, ...]
+States = tuple[Annotated[str, AfterValidator(_is_state)], ...]
+Count = Annotated[int, Field(ge=0)]
+
+
+class Criteria(BaseModel):
+    """Globs, for names each may also be an id. Of several criteria a record meets each; one that is empty asks nothing.
+
+    States and run counts are told by transitions and verdicts: another record does not meet a criterion about them.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kinds: tuple[Kind, ...] = ()
+    sources: Globs = ()
+    flows: Globs = ()
+    deployments: Globs = ()
+    work_pools: Globs = ()
+    work_queues: Globs = ()
+    tags_any: Globs = ()
+    tags_all: Globs = ()
+    tags_none: Globs = ()
+    states: States = ()
+    state_names: Globs = ()
+    from_states: States = ()
+    min_run_count: Count | None = None
+    max_run_count: Count | None = None
+
+    def unmet(self, record: Record) -> str | None:
+        """Return the first criterion that a record does not meet, and what it has instead."""
+        return next(self._unmet(record), None)
+
+    def _unmet(self, record: Record) -> Iterator[str]:
+        for name, values in _told(record):
+            if (globs := getattr(self, name)) and not _any(globs, values):
+                yield f"{name}: {', '.join(values) or 'none'}"
+        tags = record.event.tags
+        yield from (f"tags_all: not {glob}" for glob in self.tags_all if not _any([glob], tags))
+        yield from (f"tags_none: {tag}" for tag in tags if _any(self.tags_none, [tag]))
+        count = _run_count(record.event)
+        if self.min_run_count is not None and (count is None or count < self.min_run_count):
+            yield f"min_run_count: {count}"
+        if self.max_run_count is not None and (count is None or count > self.max_run_count):
+            yield f"max_run_count: {count}"
+
+
+class Routing(BaseModel):
+    """What a sink wants: what meets `match`, but not what meets `exclude`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    match: Criteria = Criteria()
+    exclude: Criteria | None = None
+
+    @model_validator(mode="after")
+    def _leaves_something(self) -> Self:
+        if self.exclude == Criteria():
+            raise ValueError("exclude has no criterion, so that it would exclude everything")
+        return self
+
+    def refusal(self, record: Record) -> str | None:
+        """Return why the sink does not want this record; None if it does."""
+        if unmet := self.match.unmet(record):
+            return f"match.{unmet}"
+        return "exclude" if self.exclude and not self.exclude.unmet(record) else None
+
+
+def _told(record: Record) -> Iterator[tuple[str, Sequence[str]]]:
+    """Yield by criterion what a record says of it."""
+    event = record.event
+    yield "kinds", [event.kind]
+    yield "sources", [record.source]
+    yield "flows", _names(event.flow)
+    yield "deployments", _names(event.deployment)
+    yield "work_pools", _names(event.work_pool)
+    yield "work_queues", _names(event.work_queue)
+    yield "tags_any", event.tags
+    state = _state(event)
+    yield "states", [state.type] if state else []
+    yield "state_names", [state.name] if state else []
+    yield "from_states", [event.from_type or FIRST] if isinstance(event, Transition) else []
+
+
+def _state(event: Event) -> State | None:
+    if isinstance(event, Transition):
+        return event.after
+    return event.ruling.state if isinstance(event, Verdict) else None
+
+
+def _run_count(event: Event) -> int | None:
+    if isinstance(event, Transition):
+        return event.run_count
+    return event.ruling.run_count if isinstance(event, Verdict) else None
+
+
+def _names(party: Party | None) -> Sequence[str]:
+    return [each for each in (party.name, party.id) if each] if party else []
+
+
+def _any(globs: Sequence[str], values: Sequence[str]) -> bool:
+    return any(fnmatchcase(value, glob) for value in values for glob in globs)
