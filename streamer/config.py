@@ -31,6 +31,7 @@ from streamer.errors import ConfigError
 from streamer.logs import LogFormat
 from streamer.metric_settings import MetricsSettings
 from streamer.model import Retention
+from streamer.redaction import Redaction
 from streamer.routing import Routing
 from streamer.rules import LivenessSettings
 from streamer.selection import Selection
@@ -140,6 +141,7 @@ class Settings(BaseSettings):
     select: Selection = Field(default_factory=Selection, description="globs: flows, deployments, work_pools, tags")
     sinks: dict[str, SinkSettings] = Field(default_factory=dict, description="`[sinks.NAME]` tables")
     sink: list[str] = Field(default_factory=list, description="sinks given as specs")
+    redact: Redaction = Field(default_factory=Redaction, description="`[redact]` table: what no sink may see")
     push: dict[str, PushSettings] = Field(default_factory=dict, description="`[push.NAME]` tables")
     metrics: MetricsSettings = Field(default_factory=MetricsSettings, description="`[metrics]` table")
     retention: RetentionSettings = Field(default_factory=RetentionSettings, description="`[retention]` table")

@@ -63,7 +63,7 @@ async def open_core(settings: Settings, *, address: str = "") -> AsyncIterator[C
         instruments, clock = Instruments(), ServerClock(SystemClock())
         metrics = Metrics(instruments, await store.totals(), clock, settings.metrics.choices())
         _show_at_scrape(instruments, log, store)
-        sinks = Deliveries(log, instruments, {settings.source: settings.api_url})
+        sinks = Deliveries(log, instruments, {settings.source: settings.api_url}, settings.redact)
         stack.push_async_callback(sinks.close)
         await sinks.change(sinks_of(settings))
         yield Core(settings, store, log, instruments, metrics, clock, sinks)

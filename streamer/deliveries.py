@@ -16,6 +16,7 @@ from streamer.errors import ConfigError
 from streamer.instruments import Instruments
 from streamer.log import Log
 from streamer.model import Sink
+from streamer.redaction import Redaction
 
 logger = structlog.get_logger(__name__)
 
@@ -23,11 +24,12 @@ logger = structlog.get_logger(__name__)
 class Deliveries:
     """One delivery for each configured sink. `change` may be called before they run, and while they do."""
 
-    def __init__(self, log: Log, instruments: Instruments, sources: Mapping[str, str]) -> None:
+    def __init__(self, log: Log, instruments: Instruments, sources: Mapping[str, str], redaction: Redaction) -> None:
         self.all: list[Delivery] = []
         self._log = log
         self._instruments = instruments
         self._sources = sources
+        self._redaction = redaction
         self._wanted: dict[str, SinkSettings] = {}
         self._tasks: asyncio.TaskGroup | None = None
         self._running: dict[str, asyncio.Task[None]] = {}
@@ -65,7 +67,13 @@ class Deliveries:
 
     async def _begin(self, name: str, sink: Sink, settings: SinkSettings) -> None:
         delivery = Delivery(
-            name, sink, self._log, self._instruments, oldest=settings.start == "oldest", terms=settings.terms
+            name,
+            sink,
+            self._log,
+            self._instruments,
+            oldest=settings.start == "oldest",
+            terms=settings.terms,
+            redaction=self._redaction,
         )
         await delivery.open()
         self._instruments.sink_lag.labels(name).set_function(delivery.lag)

@@ -18,6 +18,7 @@ from streamer.errors import Reject, Retry, SinkError
 from streamer.instruments import Instruments
 from streamer.log import Log
 from streamer.model import Cursor, Record, Sink
+from streamer.redaction import Redaction
 from streamer.routing import Routing
 
 COMMIT_EVERY_SECONDS = 0.1
@@ -55,6 +56,7 @@ class Delivery:
         *,
         oldest: bool = False,
         terms: Terms | None = None,
+        redaction: Redaction | None = None,
         patience: Backoff = _PATIENCE,
     ) -> None:
         self.name = name
@@ -64,6 +66,7 @@ class Delivery:
         self._instruments = instruments
         self._oldest = oldest
         self._terms = terms or Terms()
+        self._redaction = redaction or Redaction()
         self._patience = patience
         self._committed = 0
         self._dirty = asyncio.Event()
@@ -101,7 +104,7 @@ class Delivery:
         """Give the sink a record again that it refused, out of turn; return why it does not take it now, if so."""
         async with self._turn:
             try:
-                await self._sink.write([record])
+                await self._give([record])
             except SinkError as error:
                 return str(error)
             except Exception as error:  # noqa: BLE001 - a sink may raise anything, and whoever asked is told
@@ -194,7 +197,7 @@ class Delivery:
         start = time.perf_counter()
         try:
             async with self._turn:
-                self._writing, self._writing_seq = asyncio.ensure_future(self._sink.write(records)), records[-1].seq
+                self._writing, self._writing_seq = asyncio.ensure_future(self._give(records)), records[-1].seq
                 try:
                     async with asyncio.timeout(self._terms.write_timeout.total_seconds()):
                         await asyncio.shield(self._writing)
@@ -203,6 +206,10 @@ class Delivery:
                 self._writing = None
         finally:
             self._instruments.sink_duration.labels(self.name).observe(time.perf_counter() - start)
+
+    async def _give(self, records: Sequence[Record]) -> None:
+        """Let the sink have the records, without what must not leave."""
+        await self._sink.write([self._redaction.apply(each) for each in records])
 
     async def _give_up(self, writing: asyncio.Future[None]) -> None:
         """Cancel a write that takes too long, unless it has ended after all, and have it tried again."""

@@ -17,6 +17,7 @@ from streamer.errors import Reject, Retry
 from streamer.instruments import Instruments
 from streamer.log import Log
 from streamer.model import Net, Record, Sink
+from streamer.redaction import Redaction
 from streamer.routing import Criteria, Routing
 from streamer.store.sqlite import SqliteStore
 from streamer.testing import MemorySink, an_event, until
@@ -98,10 +99,20 @@ class Rig:
         name: str = "a sink",
         oldest: bool = False,
         terms: Terms | None = None,
+        redaction: Redaction | None = None,
         patience: Callable[[RetryCallState], float] = at_once,
     ) -> AsyncIterator[Delivery]:
         """Run a delivery as the service does."""
-        delivery = Delivery(name, sink, self.log, self.instruments, oldest=oldest, terms=terms, patience=patience)
+        delivery = Delivery(
+            name,
+            sink,
+            self.log,
+            self.instruments,
+            oldest=oldest,
+            terms=terms,
+            redaction=redaction,
+            patience=patience,
+        )
         await delivery.open()
         running = asyncio.create_task(delivery.run())
         try:
@@ -510,3 +521,18 @@ async def test_what_a_sink_does_not_want_is_filtered_and_counted_and_its_place_m
     assert sink.seqs == seqs[:1]
     assert rig.value("records_total", result="filtered") == 1
     assert (await rig.store.cursor("a sink")).seq == seqs[1]
+
+
+async def test_no_sink_sees_what_is_redacted_also_not_when_a_dead_letter_is_given_again(rig: Rig) -> None:
+    sink = MemorySink(failing(Reject("never")))
+    redaction = Redaction.model_validate({"mask": ["hunter2"]})
+    event = an_event(occurred=EPOCH + timedelta(hours=2), after="FAILED", message="password=hunter2")
+    assert b"hunter2" in orjson.dumps(event)
+    async with rig.delivering(sink, redaction=redaction) as delivery:
+        (seq,) = await rig.append([decode(orjson.dumps(event))])
+        await delivery.drained()
+        (letter,) = await rig.store.buried_records("a sink", [seq])
+        assert await delivery.retry(letter) is None
+    (taken,) = sink.records
+    assert b"password=***" in taken.event.raw
+    assert b"hunter2" not in taken.event.raw

@@ -15,8 +15,11 @@ from streamer.clock import SystemClock
 from streamer.config import Settings
 from streamer.instruments import Instruments
 from streamer.model import Record
+from streamer.redaction import Droppable
 from streamer.routing import Criteria, Routing
 from streamer.rules import LivenessSettings
+from streamer.sinks.formats import Format, Formatted
+from streamer.sinks.options import Login, Tls
 from streamer.suspicion import USUAL, Move
 from streamer.testing.conformance import events
 from tests.gauges import AllMetrics
@@ -34,6 +37,10 @@ def table(heading: str) -> list[list[str]]:
 
 def quoted(cell: str) -> list[str]:
     return re.findall(r"`([^`]+)`", cell)
+
+
+SHARED = (Formatted, Tls, Login)
+"""Options of several sinks, which the README tells once."""
 
 
 def test_every_setting_is_documented_and_no_other() -> None:
@@ -77,7 +84,17 @@ def test_every_sink_is_documented_with_its_options_and_no_other() -> None:
     documented = {quoted(row[0])[0]: set(quoted(row[2])) - {"100MB"} for row in table("Sinks")}
     assert set(documented) == set(sinks.installed())
     for kind, options in documented.items():
-        assert options | {"path"} == set(sinks.load(kind).Options.model_fields) | {"path"}
+        own = sinks.load(kind).Options
+        shared = {name for mixin in SHARED if issubclass(own, mixin) for name in mixin.model_fields}
+        assert options | {"path"} == set(own.model_fields) - shared | {"path"}
+
+
+def test_options_that_sinks_share_are_documented() -> None:
+    section = README.split("\n## Sinks\n", 1)[1].split("\n## ", 1)[0]
+    words = set(re.findall(r"[a-z_-]+", section))
+    for mixin in SHARED:
+        assert set(mixin.model_fields) <= words, mixin
+    assert {*Format, *Droppable} <= words
 
 
 def test_every_push_is_documented_with_its_options_and_no_other() -> None:

@@ -31,6 +31,7 @@ LAYERS: tuple[frozenset[str], ...] = (
             "durations",
             "inventory",
             "measuring",
+            "redaction",
             "reports",
         }
     ),
@@ -70,6 +71,7 @@ FOREIGN = {
     "routing": {"pydantic"},
     "selection": {"pydantic"},
     "durations": {"pydantic"},
+    "redaction": {"pydantic", "pydantic_core"},
 }
 
 

@@ -2,23 +2,35 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from enum import StrEnum
+from pathlib import Path
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, PrivateAttr
+from pydantic import BaseModel, ConfigDict, PrivateAttr, StringConstraints, model_validator
 
 from schemas import to_json
 from streamer.model import Record
+from streamer.sinks import openlineage
+from streamer.sinks.cloudevents import STRUCTURED, CloudEvents
+from streamer.sinks.templates import Template
 
 JSON = "application/json"
+TEXT = "text/plain; charset=utf-8"
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 class Format(StrEnum):
-    """`record` is ours (schemas/json/record.json), `event` is Prefect's own JSON."""
+    """`record` is ours (schemas/json/record.json), `event` is Prefect's own JSON.
+
+    `cloudevent` is one JSON object, data and attributes; of `cloudevent-binary` the attributes go into headers.
+    """
 
     RECORD = "record"
     EVENT = "event"
+    CLOUDEVENT = "cloudevent"
+    CLOUDEVENT_BINARY = "cloudevent-binary"
+    OPENLINEAGE = "openlineage"
+    TEMPLATE = "template"
 
 
 class Message(NamedTuple):
@@ -38,22 +50,76 @@ class Message(NamedTuple):
 Encoder = Callable[[Record], Message | None]
 """None for a record that the format has no word for: it is passed over, and counts as delivered."""
 
+HeaderText = Annotated[str, StringConstraints(pattern=r"^[!-~]([ -~]*[!-~])?$")]
+
+_ONLY_WITH = {
+    "namespace": Format.OPENLINEAGE,
+    "template": Format.TEMPLATE,
+    "template_file": Format.TEMPLATE,
+    "content_type": Format.TEMPLATE,
+}
+
 
 class Formatted(BaseModel):
-    """Options of a sink that writes records in a format."""
+    """Options of a sink that writes records in a format.
+
+    `namespace` is that of the jobs in `openlineage`; `template` or `template_file`, read once, and `content_type` are
+    for the format `template`.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
     format: Format = Format.RECORD
+    namespace: str | None = None
+    template: str | None = None
+    template_file: Path | None = None
+    content_type: HeaderText | None = None
     _sources: Mapping[str, str] = PrivateAttr(default_factory=dict)
+    _template: Template | None = PrivateAttr(None)
 
     def model_post_init(self, context: Any, /) -> None:
         """Take the API's address of each source by name from the validation's context."""
         self._sources = (context or {}).get("sources", {})
 
+    @model_validator(mode="after")
+    def _fits_its_format(self) -> "Formatted":
+        for option, wanted in _ONLY_WITH.items():
+            if getattr(self, option) is not None and self.format is not wanted:
+                raise ValueError(f"{option} is only for the format {wanted}, not for {self.format}")
+        if self.format is Format.TEMPLATE:
+            self._template = Template(self._text())
+        return self
+
+    def _text(self) -> str:
+        if (self.template is None) == (self.template_file is None):
+            raise ValueError("the format template needs a template, or a template_file")
+        if self.template is not None:
+            return self.template
+        assert self.template_file
+        path = self.template_file.expanduser()
+        try:
+            return path.read_text(encoding="utf-8")
+        except OSError as error:
+            raise ValueError(f"cannot read the template_file {path}: {error.strerror}") from error
+        except UnicodeDecodeError as error:
+            raise ValueError(f"cannot read the template_file {path}: it is not UTF-8") from error
+
     def encoder(self) -> Encoder:
         """Return what turns a record into a message."""
-        return _ENCODERS[self.format]
+        match self.format:
+            case Format.RECORD:
+                return as_record
+            case Format.EVENT:
+                return as_event
+            case Format.CLOUDEVENT:
+                return _structured(CloudEvents(self._sources))
+            case Format.CLOUDEVENT_BINARY:
+                return _binary(CloudEvents(self._sources))
+            case Format.OPENLINEAGE:
+                return _as_run_event(openlineage.NAMESPACE if self.namespace is None else self.namespace)
+            case Format.TEMPLATE:
+                assert self._template
+                return _rendered(self._template, self.content_type or TEXT)
 
 
 def messages(encoder: Encoder, records: Iterable[Record]) -> list[Message]:
@@ -71,4 +137,25 @@ def as_event(record: Record) -> Message:
     return Message(record, record.event.raw)
 
 
-_ENCODERS: Mapping[Format, Encoder] = {Format.RECORD: as_record, Format.EVENT: as_event}
+def _structured(events: CloudEvents) -> Encoder:
+    return lambda record: Message(record, events.structured(record), STRUCTURED)
+
+
+def _binary(events: CloudEvents) -> Encoder:
+    return lambda record: as_record(record)._replace(attributes=events.headers(record))
+
+
+def _as_run_event(namespace: str) -> Encoder:
+    def encode(record: Record) -> Message | None:
+        body = openlineage.run_event(record, namespace)
+        return Message(record, body) if body else None
+
+    return encode
+
+
+def _rendered(template: Template, content_type: str) -> Encoder:
+    def encode(record: Record) -> Message | None:
+        body = template.render(record)
+        return Message(record, body, content_type) if body else None
+
+    return encode
