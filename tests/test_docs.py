@@ -81,7 +81,8 @@ def test_every_command_is_documented_and_no_other() -> None:
 
 
 def test_every_sink_is_documented_with_its_options_and_no_other() -> None:
-    documented = {quoted(row[0])[0]: set(quoted(row[2])) - {"100MB"} for row in table("Sinks")}
+    rows = [row for row in table("Sinks") if len(row) == 3]
+    documented = {quoted(row[0])[0]: set(quoted(row[2])) - {"100MB"} for row in rows}
     assert set(documented) == set(sinks.installed())
     for kind, options in documented.items():
         own = sinks.load(kind).Options
