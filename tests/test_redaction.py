@@ -35,6 +35,7 @@ from tests.frames import (
 )
 
 SECRET = "hunter2"
+EVERYTHING = r"[\s\S]+"
 REAL: list[Json] = [
     *{each["event"]: each for each in captured_events()}.values(),
     transition("RUNNING", "FAILED", related=deployed("prod", "a.b:c"), name="Not good"),
@@ -68,7 +69,7 @@ def failed(message: str, **fields: Any) -> Json:
 
 
 def test_nothing_is_redacted_unless_asked_for() -> None:
-    given = record(failed(f"password={SECRET}", related=deployed("prod")))
+    given = record(orjson.dumps(failed(f"password={SECRET}", related=deployed("prod")), option=orjson.OPT_INDENT_2))
     assert Redaction().is_off
     assert Redaction().apply(given) is given
 
@@ -159,17 +160,73 @@ def test_payloads_are_masked_at_any_depth_keys_included() -> None:
     assert event.step == "git_clone"
 
 
-def test_the_text_of_a_notice_is_masked() -> None:
-    event = redacted(deleted("default", RUN, occurred=OCCURRED).raw, mask=["server"])
-    assert tree_of(event)["payload"]["notice"]["message"] == "the run was deleted from the ***"
+def test_of_labels_the_text_is_masked_and_the_names_of_those_we_read_stay() -> None:
+    content = transition(related=[related("work-pool", "prefect.work-pool.1", **{"prefect.work-pool.type": "process"})])
+    content["resource"]["prefect.version"] = "3.8.8"
+    tree = tree_of(redacted(content, mask=[EVERYTHING]))
+    assert tree["resource"] == {
+        "prefect.resource.id": f"prefect.flow-run.{RUN}",
+        "prefect.resource.name": "***",
+        "prefect.run-count": "1",
+        "prefect.state-message": "",
+        "prefect.state-name": "***",
+        "prefect.state-timestamp": OCCURRED.isoformat(),
+        "prefect.state-type": "RUNNING",
+        "prefect.version": "***",
+    }
+    assert tree["related"] == [
+        {
+            "prefect.resource.id": "prefect.work-pool.1",
+            "prefect.resource.role": "work-pool",
+            "prefect.work-pool.type": "***",
+        }
+    ]
 
 
-def test_a_verdicts_state_and_result_are_masked() -> None:
-    content = verdict()
-    content["payload"]["verdict"]["state"]["message"] = SECRET
-    content["payload"]["verdict"]["result"] = SECRET
-    ruling = tree_of(redacted(content, mask=[SECRET]))["payload"]["verdict"]
-    assert (ruling["state"]["message"], ruling["result"]) == ("***", "***")
+def test_of_a_state_the_name_and_the_message_are_masked() -> None:
+    content = failed("no disk")
+    content["payload"]["validated_state"]["pause_reschedule"] = "true"
+    state = tree_of(redacted(content, mask=[EVERYTHING]))["payload"]["validated_state"]
+    assert state == {"type": "FAILED", "name": "***", "message": "***", "pause_reschedule": "true"}
+
+
+def test_of_a_verdict_the_states_text_and_the_result_are_masked() -> None:
+    ruling = {
+        "status": "acted",
+        "reason": "heartbeat_missing",
+        "since": "2026-11-21T02:04:17.010932Z",
+        "last_heartbeat": "2026-11-21T02:03:47.010932Z",
+        "interval": 30.0,
+        "deadline": "2026-11-21T02:05:32.010932Z",
+        "state": {"type": "RUNNING", "name": "Running", "message": "slow"},
+        "run_count": 2,
+        "incident": str(RUN),
+        "action": "crash",
+        "result": "refused: no such run",
+    }
+    masked = tree_of(redacted(verdict(payload={"verdict": ruling}), mask=[EVERYTHING]))["payload"]["verdict"]
+    assert masked == {**ruling, "state": {"type": "RUNNING", "name": "***", "message": "***"}, "result": "***"}
+
+
+def test_of_a_notice_the_text_and_the_sinks_name_are_masked() -> None:
+    announcement = {
+        "about": "expired",
+        "message": "records were pruned",
+        "event": str(RUN),
+        "start": "2026-11-21T02:04:17.010932Z",
+        "end": "2026-11-21T02:05:17.010932Z",
+        "sink": "https://host/hook",
+        "records": 3,
+    }
+    content = event("streamer.notice.expired", flow_run(), payload={"notice": announcement})
+    masked = tree_of(redacted(content, mask=[EVERYTHING]))["payload"]["notice"]
+    assert masked == {**announcement, "message": "***", "sink": "***"}
+
+
+def test_a_pull_steps_name_is_masked_where_it_stands() -> None:
+    event = redacted(pull_step("git_clone"), mask=[r"\w+"])
+    assert isinstance(event, PullStep)
+    assert event.step == "***"
 
 
 def test_what_a_repeated_key_hides_does_not_leave() -> None:
@@ -214,7 +271,7 @@ OURS = [each for each in REAL if each["event"].startswith(("prefect.flow-run.", 
 
 @pytest.mark.parametrize("content", OURS, ids=lambda content: content["event"])
 def test_a_pattern_that_matches_everything_leaves_ids_times_types_and_roles(content: Json) -> None:
-    before, after = record(content).event, redacted(content, mask=[r"[\s\S]+", "."])
+    before, after = record(content).event, redacted(content, mask=[EVERYTHING, "."])
     assert everything(tree_of(after)) == everything(tree_of(before))
     assert (type(after), after.run_id, after.occurred) == (type(before), before.run_id, before.occurred)
     if not isinstance(before, Transition):
@@ -278,6 +335,18 @@ def test_a_long_message_is_cut_with_an_ellipsis(length: int, expected: str) -> N
     assert isinstance(event, Transition)
     assert event.before
     assert {event.resource.state_message, event.after.message, event.before.message} == {expected}
+
+
+@pytest.mark.parametrize("payload", [None, "x", ["x"], {"verdict": "x"}, {"initial_state": "x"}])
+@pytest.mark.parametrize("options", [{"drop": ["message"]}, {"max_message": 1}])
+def test_a_payload_of_any_shape_is_left_as_it_is(payload: Any, options: Json) -> None:
+    given = record(event("my.event", flow_run(), payload=payload))
+    assert Redaction.model_validate(options).apply(given) is given
+
+
+def test_a_message_that_is_no_text_is_not_cut() -> None:
+    given = record(event("my.event", flow_run(), payload={"initial_state": {"message": ["x", "y"]}}))
+    assert Redaction(max_message=1).apply(given) is given
 
 
 def test_a_message_is_masked_before_it_is_cut() -> None:
