@@ -15,7 +15,13 @@ from streamer.errors import ConfigError
 from streamer.model import Sink
 
 _SECRET_WORDS = ("password", "secret", "token", "key")
-_BEHAVIOUR = frozenset({"batch_size", "format", "gzip", "max_age", "rotate", "start", "write_timeout"})
+_BEHAVIOUR = frozenset(
+    {
+        *("batch", "batch_size", "content_type", "format", "gzip", "max_age", "method", "rotate", "start", "template"),
+        *("template_file", "timeout", "write_timeout"),
+        *("application_name", "ca_file", "cert_file", "connect_timeout", "proxy", "sslmode", "url", "username"),
+    }
+)
 """Options that say how a place is written to, not which."""
 
 

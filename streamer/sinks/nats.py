@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, unquote
@@ -13,7 +14,7 @@ from nats.js.api import Header, StreamConfig
 from nats.js.errors import APIError, NoStreamResponseError, NotFoundError
 from pydantic import Field
 
-from streamer.errors import Reject, Retry
+from streamer.errors import ConfigError, Reject, Retry
 from streamer.model import Record
 from streamer.sinks.brokers import login_in, servers_in, topic_of
 from streamer.sinks.formats import Formatted, Message, messages
@@ -41,6 +42,8 @@ class NatsSink:
         creds_file: Path | None = None
 
     def __init__(self, options: Options) -> None:
+        if options.creds_file and find_spec("nkeys") is None:
+            raise ConfigError("creds_file needs nkeys, which is not installed", hint="pip install 'nats-py[nkeys]'")
         self._options = options
         self._encoder = options.encoder()
         self._tls = options.context()

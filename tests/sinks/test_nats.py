@@ -1,5 +1,6 @@
 """The nats sink's options, and what it says without a server."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,13 @@ def test_a_subject_that_cannot_be_published_to_is_refused(subject: str) -> None:
 def test_an_authority_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot use the certificates"):
         sinks.build(*sinks.parse(f"nats://host/runs?ca_file={tmp_path}/none.pem"))
+
+
+def test_a_credentials_file_needs_a_library_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "nkeys", None)
+    with pytest.raises(ConfigError, match="creds_file needs nkeys") as caught:
+        sinks.build(*sinks.parse("nats://host/runs?creds_file=user.creds"))
+    assert caught.value.hint == "pip install 'nats-py[nkeys]'"
 
 
 async def test_it_closes_though_it_never_opened() -> None:
