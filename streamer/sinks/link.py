@@ -74,7 +74,11 @@ async def all_unless_lost(lost: Awaitable[object], acknowledgements: Iterable[Aw
 
     The work is begun in the order given.
     """
-    all_of_it, watch = asyncio.gather(*acknowledgements), asyncio.ensure_future(lost)
+
+    async def all_acknowledged() -> None:
+        await asyncio.gather(*acknowledgements)
+
+    all_of_it, watch = asyncio.ensure_future(all_acknowledged()), asyncio.ensure_future(lost)
     either: set[asyncio.Future[Any]] = {all_of_it, watch}
     try:
         await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
