@@ -3,7 +3,6 @@
 import re
 import tomllib
 from pathlib import Path
-from typing import Any
 
 import pytest
 from typer.main import get_command
@@ -14,14 +13,12 @@ from streamer.cli import app
 from streamer.clock import SystemClock
 from streamer.config import Settings
 from streamer.instruments import Instruments
-from streamer.model import Record
 from streamer.redaction import Droppable
 from streamer.routing import Criteria, Routing
 from streamer.rules import LivenessSettings
 from streamer.sinks.formats import Format, Formatted
 from streamer.sinks.options import Login, Tls
 from streamer.suspicion import USUAL, Move
-from streamer.testing.conformance import events
 from tests.gauges import AllMetrics
 
 ROOT = Path(__file__).parent.parent
@@ -137,16 +134,6 @@ def test_documented_limits_of_liveness_are_the_defaults() -> None:
     assert (said.acting, said.sla_tag) == (unsaid.acting, unsaid.sla_tag)
     move = Move(0, StateType.RUNNING, "Running")
     assert said.limits_of(move, {}) == unsaid.limits_of(move, {}) == USUAL
-
-
-async def test_example_of_a_sink_works(capsys: pytest.CaptureFixture[str]) -> None:
-    code = (ROOT / "CONTRIBUTING.md").read_text().split("```python\n", 1)[1].split("```", 1)[0]
-    example: dict[str, Any] = {"__name__": "my_sinks.shout"}
-    exec(code, example)
-    shout = example["ShoutSink"]
-    sink = shout(shout.Options(loudness=3))
-    await sink.write([Record(1, "default", events(1)[0])])
-    assert capsys.readouterr().out == "PREFECT.FLOW-RUN.RUNNING!!!\n"
 
 
 def test_readme_shows_the_two_commands_that_make_has() -> None:

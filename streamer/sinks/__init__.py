@@ -5,7 +5,7 @@ its constructor takes; and `options_from(url)`, which reads settings from a spec
 """
 
 from collections.abc import Mapping
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any, ClassVar, Protocol
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
@@ -53,10 +53,8 @@ def build(kind: str, options: Mapping[str, Any], *, sources: Mapping[str, str] |
     try:
         return sink_type(sink_type.Options.model_validate(options, context={"sources": sources or {}}))
     except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"])
         known = ", ".join(sorted(sink_type.Options.model_fields))
-        raise ConfigError(f"sink {kind}: {field}: {first['msg']}", hint=f"its options are: {known}") from error
+        raise ConfigError(f"sink {kind}: {_first_of(error)}", hint=f"its options are: {known}") from error
 
 
 def parse(spec: str) -> tuple[str, dict[str, Any]]:
@@ -82,12 +80,27 @@ def _is_place(option: str) -> bool:
 
 def load(kind: str) -> SinkType:
     """Return the class of a type of sink; raise `ConfigError` that names those there are."""
-    found = entry_points(group="streamer.sinks", name=kind)
+    found = next(iter(entry_points(group="streamer.sinks", name=kind)), None)
     if not found:
         raise ConfigError(f"there is no sink type {kind!r}", hint=f"there are: {', '.join(installed())}")
     try:
-        sink_type: SinkType = next(iter(found)).load()
+        sink_type: SinkType = found.load()
     except ModuleNotFoundError as error:
-        hint = f"pip install 'prefect-streamer[{kind}]'"
+        hint = f"pip install '{_what_brings(found)}'"
         raise ConfigError(f"a sink of type {kind} needs {error.name}, which is not installed", hint) from error
     return sink_type
+
+
+def _first_of(error: ValidationError) -> str:
+    """Return what is wrong, and with which option, unless it is with all of them together."""
+    first = error.errors()[0]
+    option = ".".join(str(part) for part in first["loc"])
+    said = first["msg"].removeprefix("Value error, ")
+    return f"{option}: {said}" if option else said
+
+
+def _what_brings(found: EntryPoint) -> str:
+    """Return the distribution that has the sink, with its extra of the name of the sink's module if it has one."""
+    assert found.dist  # as those of `entry_points` have
+    name, module = found.dist.name, found.module.rpartition(".")[2]
+    return f"{name}[{module}]" if module in (found.dist.metadata.get_all("Provides-Extra") or ()) else name

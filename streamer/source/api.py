@@ -135,9 +135,8 @@ class Api:
             response = await self._client.request(method, self.connection.api_url + endpoint, **content)
             code = str(response.status_code)
         except httpx.HTTPError as error:
-            raise ConnectionLost(
-                f"{self.connection.api_url}: {error or type(error).__name__}", UNREACHED_HINT
-            ) from error
+            said = str(error) or type(error).__name__
+            raise ConnectionLost(f"{self.connection.api_url}: {said}", UNREACHED_HINT) from error
         except (httpx.InvalidURL, ValueError, OverflowError) as error:
             raise RequestRefused(f"{self.connection.api_url} cannot be asked: {error}", "is api_url right?") from error
         except ConfigError as error:  # a secret's file, such as one that is being replaced

@@ -1,6 +1,8 @@
 """Sinks are found by entry point, ours and anybody's; what is wrong with a spec is said in a sentence with a hint."""
 
 import asyncio
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -41,16 +43,36 @@ class PigeonSink:
 """
 
 
+WITHOUT_LIBRARIES = """
+import sys
+from streamer import sinks
+from streamer.errors import ConfigError
+
+sys.modules.update(dict.fromkeys(sys.argv[1:]))
+for kind in sinks.installed():
+    try:
+        sinks.load(kind)
+    except ConfigError as error:
+        print(kind, error.hint)
+"""
+LIBRARIES = ("aio_pika", "aiomqtt", "confluent_kafka", "duckdb", "nats", "psycopg", "redis", "standardwebhooks")
+
+
 @pytest.fixture
 def pigeons(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Install a package with a sink of its own; return where its records may go."""
-    (tmp_path / "pigeon_post.py").write_text(THIRD_PARTY)
-    about = tmp_path / "pigeon_post-1.0.dist-info"
-    about.mkdir()
-    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: pigeon-post\nVersion: 1.0\n")
-    (about / "entry_points.txt").write_text("[streamer.sinks]\npigeon = pigeon_post:PigeonSink\n")
+    bring("pigeon", THIRD_PARTY, to=tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     return tmp_path / "loft"
+
+
+def bring(kind: str, code: str, *, to: Path) -> None:
+    """Put a package there as pip does; its sink is `PigeonSink`."""
+    (to / f"{kind}_post.py").write_text(code)
+    about = to / f"{kind}_post-1.0.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {kind}-post\nVersion: 1.0\n")
+    (about / "entry_points.txt").write_text(f"[streamer.sinks]\n{kind} = {kind}_post:PigeonSink\n")
 
 
 def hint_of(spec: str) -> str:
@@ -98,6 +120,31 @@ def test_a_wrong_option_is_refused_with_those_there_are(spec: str, said: str) ->
 def test_a_missing_option_is_named() -> None:
     with pytest.raises(ConfigError, match="sink jsonl: path: Field required"):
         sinks.build("jsonl", {})
+
+
+def test_options_that_do_not_go_together_are_refused_in_one_sentence() -> None:
+    with pytest.raises(ConfigError) as caught:
+        sinks.build("jsonl", {"path": "a", "template": "{{ id }}"})
+    assert str(caught.value) == "sink jsonl: template is only for the format template, not for record"
+
+
+def test_what_a_sink_of_ours_lacks_is_in_the_extra_that_is_named_as_its_file() -> None:
+    command = [sys.executable, "-c", WITHOUT_LIBRARIES, *LIBRARIES]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    hints = dict(line.split(" ", 1) for line in said)
+    assert hints.keys() == set(sinks.installed()) - {"stdout", "jsonl"}
+    others = {"http": "webhook", "https": "webhook", "postgresql": "postgres", "rediss": "redis", "mqtts": "mqtt"}
+    extras = {**others, "amqp": "rabbitmq", "amqps": "rabbitmq"}
+    assert hints == {kind: f"pip install 'prefect-streamer[{extras.get(kind, kind)}]'" for kind in hints}
+
+
+def test_what_a_sink_of_another_package_lacks_is_that_packages_to_bring(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bring("balloon", "import no_such_gas", to=tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    said = "a sink of type balloon needs no_such_gas, which is not installed | pip install 'balloon-post'"
+    assert hint_of("balloon:there") == said
 
 
 @pytest.mark.parametrize("spec", ["stdout:", "jsonl:runs.jsonl", "jsonl:///var/log/runs.jsonl", "mqtt://h/a/b?qos=1"])

@@ -1,4 +1,5 @@
 import asyncio
+import socket
 import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -92,6 +93,18 @@ async def test_nobody_listening_is_to_be_tried_again(clock: ServerClock) -> None
     async with Api(Connection("http://127.0.0.1:9/api"), clock, Instruments()) as api:
         with pytest.raises(ConnectionLost, match=r"127\.0\.0\.1:9"):
             await api.hello()
+
+
+async def test_a_failure_without_a_word_is_told_by_its_name(
+    clock: ServerClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streamer.source.api.TIMEOUT", httpx.Timeout(5, read=0.05))
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/api"
+        async with Api(Connection(url), clock, Instruments()) as api:
+            with pytest.raises(ConnectionLost) as caught:
+                await api.hello()
+    assert str(caught.value) == f"{url}: ReadTimeout"
 
 
 async def test_refused_page_token_is_to_be_tried_again(server: FakePrefect, api: Api) -> None:
