@@ -1,5 +1,6 @@
 """What goes over the wire, as types: Prefect's events, our own events, and the record handed downstream."""
 
+from schemas.alert import Alert
 from schemas.decoding import decode
 from schemas.errors import InvalidEvent, Reason
 from schemas.event import Event, Kind, Party, RelatedResource, Resource
@@ -8,6 +9,7 @@ from schemas.ours import Notice, Verdict
 from schemas.record import downstream, to_json
 
 __all__ = [
+    "Alert",
     "Event",
     "FlowRunEvent",
     "Heartbeat",

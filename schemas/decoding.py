@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from pydantic import Discriminator, Tag, TypeAdapter, ValidationError
 from pydantic_core import from_json, to_json
 
+from schemas.alert import ALERT_PREFIX, Alert
 from schemas.errors import InvalidEvent, Reason
 from schemas.event import FLOW_RUN_PREFIX, Event, Kind
 from schemas.flow_run import HEARTBEAT_NAME, PULL_STEP_NAMES, Heartbeat, Other, PullStep, Transition
@@ -56,6 +57,8 @@ def _kind(value: Any) -> str:
 def _kind_of_ours(name: str) -> str:
     if name.startswith(VERDICT_PREFIX):
         return Kind.VERDICT
+    if name.startswith(ALERT_PREFIX):
+        return Kind.ALERT
     return Kind.NOTICE if name.startswith(NOTICE_PREFIX) else Kind.OTHER
 
 
@@ -66,6 +69,7 @@ _ADAPTER: TypeAdapter[Event] = TypeAdapter(
         | Annotated[PullStep, Tag(Kind.PULL_STEP)]
         | Annotated[Verdict, Tag(Kind.VERDICT)]
         | Annotated[Notice, Tag(Kind.NOTICE)]
+        | Annotated[Alert, Tag(Kind.ALERT)]
         | Annotated[Other, Tag(Kind.OTHER)],
         Discriminator(_kind),
     ]

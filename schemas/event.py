@@ -25,6 +25,7 @@ class Kind(StrEnum):
     OTHER = "other"
     VERDICT = "verdict"
     NOTICE = "notice"
+    ALERT = "alert"
 
 
 class Wire(BaseModel):

@@ -7,6 +7,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
+from schemas.alert import Alert
 from schemas.event import Kind
 from schemas.flow_run import Heartbeat, Other, PullStep, Transition
 from schemas.ours import Notice, Verdict
@@ -24,6 +25,7 @@ _MODELS: dict[str, type[BaseModel]] = {
     Kind.OTHER: Other,
     Kind.VERDICT: Verdict,
     Kind.NOTICE: Notice,
+    Kind.ALERT: Alert,
 }
 
 

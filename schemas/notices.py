@@ -33,14 +33,20 @@ def gap(source: str, start: datetime, end: datetime, *, occurred: datetime) -> N
 def expired(source: str, sink: str, records: int, up_to: int, *, occurred: datetime) -> Notice:
     """Say that so many records up to a `seq` were pruned before a sink had them."""
     text = f"{records} records were pruned before the sink {sink} had them: the store is at its size limit"
-    subject = f"streamer.sink.{sink}"
-    return _notice(NoticeAbout.EXPIRED, text, source, subject, occurred, key=up_to, sink=sink, records=records)
+    about = NoticeAbout.EXPIRED
+    return _notice(about, text, source, _of_sink(sink), occurred, key=up_to, sink=sink, records=records)
 
 
 def reset(source: str, gone: int, known: int, *, occurred: datetime) -> Notice:
     """Say that most runs are gone from the server; once a day."""
     text = f"{gone} of {known} runs are gone from the server at once: was its database reset? Nothing was concluded"
     return _notice(NoticeAbout.RESET, text, source, _of_source(source), occurred, key=occurred.date())
+
+
+def test(source: str, sink: str, trial: UUID, *, occurred: datetime) -> Notice:
+    """Say that this is a test of a sink, and nothing has happened; each trial has an id of its own."""
+    text = f"a test of the sink {sink}: nothing has happened"
+    return _notice(NoticeAbout.TEST, text, source, _of_sink(sink), occurred, key=trial, sink=sink)
 
 
 def _notice(
@@ -59,6 +65,10 @@ def _notice(
 
 def _of_run(run: UUID) -> str:
     return f"{FLOW_RUN_PREFIX}{run}"
+
+
+def _of_sink(sink: str) -> str:
+    return f"streamer.sink.{sink}"
 
 
 def _of_source(source: str) -> str:

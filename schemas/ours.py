@@ -74,7 +74,7 @@ class NoticeAbout(StrEnum):
 
     `deleted`: a run is gone from the server. `phantom`: a state was announced and then rolled back. `gap`: the server
     forgot a time before we could read it. `expired`: records were pruned before a sink had them. `reset`: most runs are
-    gone from the server at once.
+    gone from the server at once. `test`: somebody tried a sink; it is in no log.
     """
 
     DELETED = "deleted"
@@ -82,6 +82,7 @@ class NoticeAbout(StrEnum):
     GAP = "gap"
     EXPIRED = "expired"
     RESET = "reset"
+    TEST = "test"
 
 
 class Announcement(Wire):

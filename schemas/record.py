@@ -9,6 +9,7 @@ from uuid import UUID
 import orjson
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
+from schemas.alert import Alert
 from schemas.event import Event, Kind, Party
 from schemas.flow_run import FlowRunEvent, PullStep, State, Transition
 from schemas.ours import Notice, Verdict
@@ -80,6 +81,7 @@ class RecordBody(Body):
     pull_step: PullStepBody | None = None
     verdict: dict[str, Any] | None = None
     notice: dict[str, Any] | None = None
+    alert: dict[str, Any] | None = None
 
 
 def downstream(seq: int, source: str, event: Event) -> dict[str, Any]:
@@ -120,6 +122,8 @@ def _particulars(event: Event) -> dict[str, Any]:
             return {"verdict": event.ruling.model_dump(mode="json")}
         case Notice():
             return {"notice": event.announcement.model_dump(mode="json")}
+        case Alert():
+            return {"alert": event.situation.model_dump(mode="json")}
         case _:
             return {}
 

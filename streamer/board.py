@@ -9,7 +9,7 @@ import structlog
 from streamer.core import Core
 from streamer.errors import StoreError
 from streamer.liveness import Tracker
-from streamer.metric_settings import in_words
+from streamer.durations import in_words
 from streamer.metrics.compat import Compat
 from streamer.metrics.inventory import InventoryGauges
 from streamer.metrics.outcomes import Outcomes

@@ -5,7 +5,7 @@ Strongest first: flags, `STREAMER_*`, `streamer.toml`, Prefect's own environment
 
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from difflib import get_close_matches
 from pathlib import Path
@@ -23,8 +23,11 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
-from streamer import prefect_settings
+from streamer import prefect_settings, sinks
+from streamer.alerts.conditions import AnyRule
 from streamer.audit import AGES
+from streamer.batching import Batching
+from streamer.dead_man import DeadManSettings
 from streamer.delivery import Terms
 from streamer.durations import Duration
 from streamer.errors import ConfigError
@@ -32,11 +35,14 @@ from streamer.logs import LogFormat
 from streamer.metric_settings import MetricsSettings
 from streamer.model import Retention
 from streamer.redaction import Redaction
-from streamer.routing import Routing
+from streamer.routing import Route, Routed, Routing
 from streamer.rules import LivenessSettings
 from streamer.selection import Selection
+from streamer.starts import Start
+from streamer.surroundings import Surroundings
 from streamer.toml_file import find_and_read
 
+_USUAL = Batching()
 _OTHER_FORM = {
     "api_key": "api_key_file",
     "api_key_file": "api_key",
@@ -77,16 +83,19 @@ class SinkSettings(Routing):
     model_config = ConfigDict(extra="allow", frozen=True)
 
     type: str
-    start: Annotated[str, Field(pattern="^(head|oldest)$")] = "head"
-    batch_size: Annotated[int, Field(ge=1, le=10_000)] = 500
+    start: Start = "head"
+    batch_size: Annotated[int, Field(ge=1, le=10_000)] = _USUAL.records
+    batch_bytes: Annotated[ByteSize, Field(ge=1)] = ByteSize(_USUAL.size)
+    linger: Annotated[Duration, Field(le=timedelta(minutes=1))] = _USUAL.linger
     write_timeout: Annotated[Duration, Field(ge=timedelta(milliseconds=100))] = timedelta(seconds=60)
     max_age: Annotated[Duration, Field(ge=timedelta(seconds=1))] | None = None
 
-    @property
-    def terms(self) -> Terms:
-        """Return how records are delivered to the sink."""
-        routing = Routing(match=self.match, exclude=self.exclude)
-        return Terms(self.batch_size, self.write_timeout, self.max_age, routing)
+    def terms(self, name: str, routes: Sequence[Route] = ()) -> Terms:
+        """Return how records are delivered to the sink that has this name."""
+        batching = Batching(self.batch_size, self.batch_bytes, self.linger)
+        kinds = self.match.kinds or sinks.kinds_of(self.type)
+        routing = Routing(match=self.match.model_copy(update={"kinds": kinds}), exclude=self.exclude)
+        return Terms(batching, self.write_timeout, self.max_age, Routed(name, routes, routing))
 
     @property
     def options(self) -> dict[str, Any]:
@@ -118,6 +127,7 @@ class Settings(BaseSettings):
 
     source: str = Field("default", description="name of the server in records and metrics")
     api_url: str = Field("http://127.0.0.1:4200/api", description="the Prefect API")
+    ui_url: str | None = Field(None, description="Prefect's pages, for links to them; default: from api_url")
     api_key: SecretStr | None = Field(None, description="API key of Prefect Cloud")
     api_key_file: Path | None = Field(None, description="file that holds the API key, read at each connect")
     auth_string: SecretStr | None = Field(None, description="`user:password` of a self-hosted server")
@@ -141,11 +151,14 @@ class Settings(BaseSettings):
     select: Selection = Field(default_factory=Selection, description="globs: flows, deployments, work_pools, tags")
     sinks: dict[str, SinkSettings] = Field(default_factory=dict, description="`[sinks.NAME]` tables")
     sink: list[str] = Field(default_factory=list, description="sinks given as specs")
+    routes: list[Route] = Field(default_factory=list, description="`[[routes]]` tables: what goes to which sinks")
     redact: Redaction = Field(default_factory=Redaction, description="`[redact]` table: what no sink may see")
+    alerts: dict[str, AnyRule] = Field(default_factory=dict, description="`[alerts.NAME]` tables: rules")
     push: dict[str, PushSettings] = Field(default_factory=dict, description="`[push.NAME]` tables")
     metrics: MetricsSettings = Field(default_factory=MetricsSettings, description="`[metrics]` table")
     retention: RetentionSettings = Field(default_factory=RetentionSettings, description="`[retention]` table")
     liveness: LivenessSettings = Field(default_factory=LivenessSettings, description="`[liveness]` table")
+    dead_man: DeadManSettings = Field(default_factory=DeadManSettings, description="`[dead_man]` table")
     log_format: LogFormat = Field(LogFormat.AUTO, description="auto, console or json")
     log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="least level that is logged")
     grace: Duration = Field(timedelta(seconds=20), description="how long a stop waits for sinks")
@@ -159,6 +172,13 @@ class Settings(BaseSettings):
             raise ValueError("it holds credentials, which do not belong there: set auth_string")
         _require_url(value)
         return value.rstrip("/")
+
+    @field_validator("ui_url")
+    @classmethod
+    def _is_page(cls, value: str | None) -> str | None:
+        if value is not None:
+            _require_url(value)
+        return value.rstrip("/") if value else None
 
     @field_validator("proxy")
     @classmethod
@@ -192,6 +212,11 @@ class Settings(BaseSettings):
     def is_cloud(self) -> bool:
         """Tell whether the server is Prefect Cloud, which counts an account's requests."""
         return httpx.URL(self.api_url).host.endswith("prefect.cloud")
+
+    @property
+    def surroundings(self) -> Surroundings:
+        """Return what the settings tell of the surroundings of a sink: where the source's API and pages are."""
+        return Surroundings({self.source: self.api_url}, {self.source: self.ui_url or page_of(self.api_url)})
 
     @property
     def store_path(self) -> Path:
@@ -258,6 +283,12 @@ def load(config: Path | None = None, **flags: Any) -> Settings:
         field = str(error).partition('"')[2].partition('"')[0]
         hint = 'lists and tables are JSON there, such as ["a", "b"] or {"name": "value"}'
         raise ConfigError(f"the environment's STREAMER_{field.upper()} is no JSON", hint) from None
+
+
+def page_of(api_url: str) -> str:
+    """Return where Prefect's pages are that go with an API, as Prefect's own `default_ui_url` has it."""
+    place = api_url.replace("://api.prefect.cloud/api/", "://app.prefect.cloud/").removesuffix("/api")
+    return place.replace("/accounts/", "/account/").replace("/workspaces/", "/workspace/")
 
 
 def only(**values: Any) -> Settings:

@@ -1,9 +1,10 @@
 """The middle of the house, ready for a source: store, log, pipeline, metrics and deliveries, and how they stop."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 
+from streamer.alerts.reader import Alerting, never_yet
 from streamer.clock import ServerClock, SystemClock
 from streamer.config import Settings
 from streamer.deliveries import Deliveries, sinks_of
@@ -15,6 +16,7 @@ from streamer.log import Log
 from streamer.metrics.counters import Metrics
 from streamer.model import Observer
 from streamer.pipeline import Pipeline
+from streamer.run_facts import RunFacts
 from streamer.store.sqlite import SqliteStore
 
 
@@ -29,8 +31,9 @@ class Core:
     metrics: Metrics
     clock: ServerClock
     sinks: Deliveries
-    intake: Intake = field(default_factory=Intake)
-    health: dict[str, SourceHealth] = field(default_factory=dict)
+    alerting: Alerting
+    intake: Intake
+    health: dict[str, SourceHealth]
 
     def pipeline(self, *observers: Observer) -> Pipeline:
         """Return the pipeline from the intake to the log."""
@@ -63,10 +66,25 @@ async def open_core(settings: Settings, *, address: str = "") -> AsyncIterator[C
         instruments, clock = Instruments(), ServerClock(SystemClock())
         metrics = Metrics(instruments, await store.totals(), clock, settings.metrics.choices())
         _show_at_scrape(instruments, log, store)
-        sinks = Deliveries(log, instruments, {settings.source: settings.api_url}, settings.redact)
+        intake, health = Intake(), dict[str, SourceHealth]()
+        alerting = await _alerting(settings, log, intake, clock, health)
+        metrics.begin_at_0(never_yet(settings.alerts, settings.source))
+        facts = RunFacts(settings, store, clock, instruments)
+        stack.push_async_callback(facts.close)
+        surroundings = replace(settings.surroundings, details=facts.of, firing=alerting.firing)
+        sinks = Deliveries(log, instruments, surroundings, settings.redact)
         stack.push_async_callback(sinks.close)
-        await sinks.change(sinks_of(settings))
-        yield Core(settings, store, log, instruments, metrics, clock, sinks)
+        await sinks.change(sinks_of(settings), settings.routes)
+        yield Core(settings, store, log, instruments, metrics, clock, sinks, alerting, intake, health)
+
+
+async def _alerting(
+    settings: Settings, log: Log, intake: Intake, clock: ServerClock, health: Mapping[str, SourceHealth]
+) -> Alerting:
+    def sees() -> bool:
+        return bool(health) and not any(each.missing for each in health.values())
+
+    return await Alerting.open(settings.alerts, log, intake.put, clock, sees=sees)
 
 
 def _show_at_scrape(instruments: Instruments, log: Log, store: SqliteStore) -> None:

@@ -1,9 +1,11 @@
 """The deliveries of a service: how they run and stop, and how a changed configuration is taken over."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+import fnmatch
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import structlog
@@ -15,8 +17,11 @@ from streamer.delivery import Delivery
 from streamer.errors import ConfigError
 from streamer.instruments import Instruments
 from streamer.log import Log
-from streamer.model import Sink
+from streamer.model import Record, Sink
 from streamer.redaction import Redaction
+from streamer.routing import Route
+from streamer.starts import since
+from streamer.surroundings import Surroundings
 
 logger = structlog.get_logger(__name__)
 
@@ -24,29 +29,40 @@ logger = structlog.get_logger(__name__)
 class Deliveries:
     """One delivery for each configured sink. `change` may be called before they run, and while they do."""
 
-    def __init__(self, log: Log, instruments: Instruments, sources: Mapping[str, str], redaction: Redaction) -> None:
+    def __init__(self, log: Log, instruments: Instruments, surroundings: Surroundings, redaction: Redaction) -> None:
         self.all: list[Delivery] = []
+        self.settings: Mapping[str, SinkSettings] = {}
+        self._routes: Sequence[Route] = ()
         self._log = log
         self._instruments = instruments
-        self._sources = sources
+        self._surroundings = surroundings
         self._redaction = redaction
-        self._wanted: dict[str, SinkSettings] = {}
         self._tasks: asyncio.TaskGroup | None = None
         self._running: dict[str, asyncio.Task[None]] = {}
 
-    async def change(self, wanted: Mapping[str, SinkSettings]) -> None:
+    async def change(self, wanted: Mapping[str, SinkSettings], routes: Sequence[Route] = ()) -> None:
         """Add, change and remove sinks; raise `ConfigError`, and change none, if one of them cannot be made."""
         made = {
-            name: sinks.build(each.type, each.options, sources=self._sources)
+            name: sinks.build(each.type, each.options, surroundings=self._surroundings_of(name, each, routes))
             for name, each in wanted.items()
-            if self._wanted.get(name) != each
+            if self.settings.get(name) != each or self._routes != routes
         }
         for delivery in list(self.all):
             if delivery.name in made or delivery.name not in wanted:
                 await self._end(delivery)
         for name, sink in made.items():
-            await self._begin(name, sink, wanted[name])
-        self._wanted = dict(wanted)
+            await self._begin(name, sink, wanted[name], routes)
+        self.settings, self._routes = dict(wanted), routes
+
+    def _surroundings_of(self, name: str, settings: SinkSettings, routes: Sequence[Route]) -> Surroundings:
+        """Return what a sink may ask about: of what fires only what it is given, as it is given it."""
+        wishes = settings.terms(name, routes).routing
+
+        def firing() -> Sequence[Record]:
+            wanted = [each for each in self._surroundings.firing() if wishes.refusal(each) is None]
+            return [self._redaction.apply(each) for each in wanted]
+
+        return replace(self._surroundings, firing=firing)
 
     @asynccontextmanager
     async def delivering(self, grace: timedelta) -> AsyncIterator[None]:
@@ -65,14 +81,14 @@ class Deliveries:
         for delivery in self.all:
             await delivery.close()
 
-    async def _begin(self, name: str, sink: Sink, settings: SinkSettings) -> None:
+    async def _begin(self, name: str, sink: Sink, settings: SinkSettings, routes: Sequence[Route]) -> None:
         delivery = Delivery(
             name,
             sink,
             self._log,
             self._instruments,
-            oldest=settings.start == "oldest",
-            terms=settings.terms,
+            since=since(settings.start, now=datetime.now(UTC)),
+            terms=settings.terms(name, routes),
             redaction=self._redaction,
         )
         await delivery.open()
@@ -109,13 +125,19 @@ def sinks_of(settings: Settings) -> dict[str, SinkSettings]:
     wanted = dict(settings.sinks)
     for spec in settings.sink:
         kind, options = sinks.parse(spec)
-        name, start = sinks.name_of(spec), options.pop("start", "head")
+        name = sinks.name_of(spec)
         if name in wanted:
             raise ConfigError(f"the sink {name} is given twice", hint="give each of them a name: [sinks.NAME]")
-        if start not in ("head", "oldest"):
-            raise ConfigError(f"sink {name}: start {start!r} is no place in the log", hint="start=head or start=oldest")
-        wanted[name] = _settings(name, {"type": kind, "start": start, **options})
+        wanted[name] = _settings(name, {"type": kind, **options})
+    _require_destinations(settings.routes, wanted)
     return wanted
+
+
+def _require_destinations(routes: Sequence[Route], names: Iterable[str]) -> None:
+    for number, route in enumerate(routes, 1):
+        if missing := set(route.sinks) - {glob for glob in route.sinks if fnmatch.filter(names, glob)}:
+            hint = f"the sinks are: {', '.join(names) or 'none'}"
+            raise ConfigError(f"route {number} leads to {', '.join(sorted(missing))}, and there is no such sink", hint)
 
 
 def _settings(name: str, values: Mapping[str, Any]) -> SinkSettings:

@@ -14,12 +14,13 @@ import structlog
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
 
 from streamer.backoff import Backoff, backoff
+from streamer.batching import Batching
 from streamer.errors import Reject, Retry, SinkError
 from streamer.instruments import Instruments
 from streamer.log import Log
-from streamer.model import Cursor, Record, Sink
+from streamer.model import Cursor, Record, Sink, Sought
 from streamer.redaction import Redaction
-from streamer.routing import Routing
+from streamer.routing import Routing, Wishes
 
 COMMIT_EVERY_SECONDS = 0.1
 CLOSE_SECONDS = 5.0
@@ -32,10 +33,10 @@ class Terms:
     Without `max_age` a sink that is down has everything once it is back.
     """
 
-    batch_size: int = 500
+    batching: Batching = field(default_factory=Batching)
     write_timeout: timedelta = timedelta(seconds=60)
     max_age: timedelta | None = None
-    routing: Routing = field(default_factory=Routing)
+    routing: Wishes = field(default_factory=Routing)
 
 
 Attempt = Callable[[], Awaitable[None]]
@@ -54,17 +55,20 @@ class Delivery:
         log: Log,
         instruments: Instruments,
         *,
-        oldest: bool = False,
+        since: datetime | None = None,
         terms: Terms | None = None,
         redaction: Redaction | None = None,
         patience: Backoff = _PATIENCE,
     ) -> None:
         self.name = name
         self.acked = 0
+        self.is_open = False
+        self.trouble: str | None = None
+        """Why the sink takes nothing, as long as it does not."""
         self._sink = sink
         self._log = log
         self._instruments = instruments
-        self._oldest = oldest
+        self._since = since
         self._terms = terms or Terms()
         self._redaction = redaction or Redaction()
         self._patience = patience
@@ -75,13 +79,17 @@ class Delivery:
         self._writing_seq = 0
         self._pending_since = 0.0
         self._turn = asyncio.Lock()
+        self._moving: asyncio.Task[None] | None = None
+        self._placing = asyncio.Lock()  # what is begun before a seek must not be kept after it
 
     async def open(self) -> None:
         """Find where the sink stands; a new one stands at the head. Do this before anything is appended."""
-        cursor: Cursor = await self._log.store.cursor(self.name, oldest=self._oldest)
-        self.acked = self._committed = cursor.seq
-        self._oldest = cursor.oldest
+        self._stand_at(await self._log.store.cursor(self.name, since=self._since))
         await self.count_dead_letters()
+
+    def _stand_at(self, cursor: Cursor) -> None:
+        self.acked = self._committed = cursor.seq
+        self._since = cursor.since
 
     async def count_dead_letters(self) -> None:
         """Show how many records the sink has refused for good."""
@@ -92,25 +100,60 @@ class Delivery:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._commit_cursor())
             await self._retrying("open", self._timed_open)
+            self.is_open = True
             while True:
-                await self._log.wait(self.acked)
-                head = self._log.head
-                if records := await self._log.after(self.acked, self._terms.batch_size):
-                    await self._deliver(records)
-                else:
-                    self._acknowledge(head)  # all up to there was pruned
+                async with self._placing:
+                    self._moving = tasks.create_task(self._move())
+                await asyncio.wait([self._moving])  # it ends by a seek only
+
+    async def _move(self) -> None:
+        await self._see_the_last_write_through()
+        while True:
+            await self._log.wait(self.acked)
+            head = self._log.head
+            if records := await self._terms.batching.next(self._log, self.acked):
+                await self._deliver(records)
+            else:
+                self._acknowledge(head)  # all up to there was pruned
+
+    async def seek(self, since: datetime | None) -> Sought:
+        """Go on from where a new sink would begin that starts so; what is being written now ends before."""
+        async with self._placing:
+            if self._moving:
+                self._moving.cancel()
+                await asyncio.wait([self._moving])
+            async with self._turn:
+                await self._see_the_last_write_through()
+                self._writing = None
+            await self._commit()
+            sought = await self._log.store.seek(self.name, since)
+            self._stand_at(sought.after)
+            self._acknowledged.set()
+        return sought
 
     async def retry(self, record: Record) -> str | None:
         """Give the sink a record again that it refused, out of turn; return why it does not take it now, if so."""
-        async with self._turn:
-            try:
-                await self._give([record])
-            except SinkError as error:
-                return str(error)
-            except Exception as error:  # noqa: BLE001 - a sink may raise anything, and whoever asked is told
-                return f"{type(error).__name__}: {error}"
+        try:
+            await self.give(record)
+        except SinkError as error:
+            return str(error)
         self._count_records("delivered", 1)
         return None
+
+    async def give(self, record: Record) -> None:
+        """Give the sink a record out of turn; raise `Reject` or `Retry` if it does not take it."""
+        if not self.is_open:
+            raise Retry(self.trouble or "the sink is not open yet")
+        seconds = self._terms.write_timeout.total_seconds()
+        try:
+            async with asyncio.timeout(seconds), self._turn:
+                await self._give([record])
+        except SinkError:
+            raise
+        except TimeoutError as error:
+            raise Retry(self.trouble or f"the sink took longer than {seconds:g} s for a write") from error
+        except Exception as error:
+            raise Retry(f"{type(error).__name__}: {error}") from error
 
     def lag(self) -> int:
         """Return how far the sink is behind the log's head."""
@@ -138,11 +181,15 @@ class Delivery:
         self._instruments.sink_up.labels(self.name).set(0)
 
     async def _see_the_last_write_through(self) -> None:
-        """Acknowledge what was being written when `run` was cancelled, so that the next start does not repeat it."""
-        if self._writing:
-            await asyncio.wait([self._writing])
-            if self._writing.exception() is None:
-                self.acked = max(self.acked, self._writing_seq)
+        """Acknowledge what was being written when that was cancelled, so that it is not repeated; not for ever."""
+        if (writing := self._writing) is None:
+            return
+        await asyncio.wait([writing], timeout=CLOSE_SECONDS)
+        if not writing.done():
+            writing.cancel()
+            await asyncio.wait([writing], timeout=CLOSE_SECONDS)
+        if writing.done() and not writing.cancelled() and writing.exception() is None and self._writing is writing:
+            self._acknowledge(max(self.acked, self._writing_seq))
 
     async def _deliver(self, records: Sequence[Record]) -> None:
         self._pending_since = records[0].event.occurred.timestamp()
@@ -153,7 +200,7 @@ class Delivery:
         self._acknowledge(records[-1].seq)
 
     def _wants(self, record: Record) -> bool:
-        is_history = not self._oldest and self._log.is_history(record)
+        is_history = self._log.is_history(record) and (self._since is None or record.event.occurred < self._since)
         return not is_history and self._terms.routing.refusal(record) is None
 
     async def _write(self, records: Sequence[Record]) -> None:
@@ -248,6 +295,7 @@ class Delivery:
         self._up(doing)
 
     def _up(self, doing: str) -> None:
+        self.trouble = None
         self._instruments.sink_up.labels(self.name).set(1)
         if doing == "write":
             self._instruments.sink_attempts.labels(self.name, "ok").inc()
@@ -255,10 +303,9 @@ class Delivery:
 
     def _down(self, doing: str, state: RetryCallState) -> None:
         self._instruments.sink_up.labels(self.name).set(0)
-        if state.attempt_number == 1 and state.outcome:
-            logger.warning(
-                "a sink is down, retrying", sink=self.name, doing=doing, error=str(state.outcome.exception())
-            )
+        self.trouble = str(state.outcome.exception()) if state.outcome else None
+        if state.attempt_number == 1:
+            logger.warning("a sink is down, retrying", sink=self.name, doing=doing, error=self.trouble)
 
     def _count_records(self, result: str, number: int) -> None:
         if number:
@@ -277,6 +324,10 @@ class Delivery:
 
     async def commit(self) -> None:
         """Keep in the store how far the sink has come."""
+        async with self._placing:
+            await self._commit()
+
+    async def _commit(self) -> None:
         self._dirty.clear()
         if self.acked != self._committed:
             seq = self.acked

@@ -21,3 +21,11 @@ def duration(value: Any) -> Any:
 
 
 Duration = Annotated[timedelta, BeforeValidator(duration), Field(ge=timedelta(0), le=timedelta(days=3650))]
+
+def in_words(time: timedelta) -> str:
+    """Return a duration in the largest unit that divides it, as it could have been written; seconds are whole."""
+    seconds = int(time.total_seconds())
+    for unit, length in (("d", 86_400), ("h", 3_600), ("m", 60)):
+        if seconds % length == 0 and (unit != "d" or seconds > length):
+            return f"{seconds // length}{unit}"
+    return f"{seconds}s"

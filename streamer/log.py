@@ -11,7 +11,7 @@ from datetime import datetime
 from itertools import islice
 
 from schemas import Event, InvalidEvent
-from streamer.model import Appended, Dues, Frame, Net, Pruned, Record, Retention, SourceState, Store, Totals
+from streamer.model import Appended, Dues, Frame, Net, Progress, Pruned, Record, Retention, SourceState, Store, Totals
 
 NEWEST_KEPT = 2048
 NEWEST_KEPT_BYTES = 32 * 1024 * 1024
@@ -63,9 +63,12 @@ class Log:
         net: Net,
         passed_over: Sequence[Event] = (),
         watermark: datetime | None = None,
+        progress: Progress | None = None,
     ) -> Appended:
         """Keep the new ones of these events, and wake the readers."""
-        work = self.store.append(source, events, net=net, passed_over=passed_over, watermark=watermark)
+        work = self.store.append(
+            source, events, net=net, passed_over=passed_over, watermark=watermark, progress=progress
+        )
         commit = asyncio.ensure_future(self._committed(work))
         commit.add_done_callback(_is_heard)
         return await asyncio.shield(commit)

@@ -78,12 +78,3 @@ class MetricsSettings(BaseModel):
         return Choices(
             self.labels, self.static_labels, self.prefix, self.series_limit, self.series_ttl, self.counting()
         )
-
-
-def in_words(window: timedelta) -> str:
-    """Return a window as a label: the largest unit that divides it."""
-    seconds = int(window.total_seconds())
-    for unit, length in (("d", 86_400), ("h", 3_600), ("m", 60)):
-        if seconds % length == 0 and (unit != "d" or seconds > length):
-            return f"{seconds // length}{unit}"
-    return f"{seconds}s"

@@ -6,12 +6,18 @@ as records, in the order of `seq`. Observers hear of each commit; sinks are fed 
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple, Protocol
 from uuid import UUID
 
 from schemas import Event, Heartbeat, InvalidEvent, StateType
+
+ALERTS_READER = "alerts"
+"""The reader that looks for alerts: it has a cursor as sinks do, but is none."""
+
+OLDEST = datetime.min.replace(tzinfo=UTC)
+"""Since when a reader wants records that wants them all."""
 
 
 class Net(StrEnum):
@@ -81,6 +87,7 @@ class Family(StrEnum):
     DURATION_SUM = "duration_sum"
     QUEUE_WAIT = "queue_wait"
     QUEUE_WAIT_SUM = "queue_wait_sum"
+    ALERTS = "alerts"
 
 
 class Counter(NamedTuple):
@@ -159,10 +166,41 @@ class Pruned:
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """How far a reader has come; `oldest` tells that it also wants what occurred before the epoch."""
+    """How far a reader has come; of what occurred before the epoch it wants only what occurred `since` a time."""
 
     seq: int
-    oldest: bool = False
+    since: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sought:
+    """A reader's cursor before and after it was moved by an operator."""
+
+    before: Cursor
+    after: Cursor
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a reader has come that concludes something from records: kept with the events of what it concluded.
+
+    `memory` is what it remembers by three keys, None where that is nothing any more; `raised` is what it counts.
+    """
+
+    reader: str
+    seq: int
+    memory: Mapping[tuple[str, str, str], bytes | None] = field(default_factory=dict)
+    raised: Mapping[Counter, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Conclusions:
+    """Events of ours that a reader makes, and its progress; `reached` is called when they are committed."""
+
+    source: str
+    events: Sequence[Event]
+    progress: Progress
+    reached: Callable[[], None]
 
 
 class Beat(NamedTuple):
@@ -243,7 +281,7 @@ class Clock(Protocol):
         ...
 
 
-Item = Frame | Mark | Dues
+Item = Frame | Mark | Dues | Conclusions
 
 Put = Callable[[Item], Awaitable[None]]
 """Where a source puts what arrives; it waits while the pipeline is behind."""
@@ -272,6 +310,7 @@ class Store(Protocol):
         net: Net,
         passed_over: Sequence[Event] = (),
         watermark: datetime | None = None,
+        progress: Progress | None = None,
     ) -> Appended:
         """Keep the events whose id is new; of those passed over keep only that they were seen."""
         ...
@@ -344,12 +383,20 @@ class Store(Protocol):
         """Return the newest `seq` ever given, 0 for an empty log."""
         ...
 
-    async def cursor(self, reader: str, *, oldest: bool = False) -> Cursor:
-        """Return the reader's cursor; a new reader's stands at the head, or before the oldest record."""
+    async def cursor(self, reader: str, *, since: datetime | None = None) -> Cursor:
+        """Return the reader's cursor; a new one is before what occurred since a time, or without one at the head."""
+        ...
+
+    async def remembered(self) -> Mapping[tuple[str, str, str], bytes]:
+        """Return what readers have put into their progress as what they remember."""
         ...
 
     async def commit(self, reader: str, seq: int) -> None:
-        """Move the reader's cursor to what it has acknowledged."""
+        """Move the reader's cursor on to what it has acknowledged; never back."""
+        ...
+
+    async def seek(self, reader: str, since: datetime | None) -> Sought:
+        """Move the reader's cursor, back too, to where a new one would be that starts so."""
         ...
 
     async def bury(self, sink: str, record: Record, reason: str) -> None:

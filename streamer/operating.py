@@ -1,17 +1,25 @@
-"""What an operator can have done: by the running service if there is one, or else by this process on the store."""
+"""What an operator can ask and have done: by the running service if there is one, or else by this process."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
 import httpx
+import orjson
 
 from streamer.config import Settings
 from streamer.core import Core, open_core
-from streamer.errors import StoreError
+from streamer.deliveries import sinks_of
+from streamer.delivery import Delivery
+from streamer.errors import ConfigError, StoreError
 from streamer.model import Mark
+from streamer.sink_list import ListedSink, SinkState, never_started, stopped_sinks
+from streamer.sink_trial import marked, tried, tried_here
+from streamer.starts import read_since
 from streamer.store.lock import RunningService, running_service
+from streamer.store.sqlite import SqliteStore
 
 Answer = Mapping[str, Any]
 Command = Callable[..., Awaitable[Answer]]
@@ -27,7 +35,7 @@ def commands(core: Core) -> dict[str, Command]:
 async def act(settings: Settings, name: str, **arguments: Any) -> Answer:
     """Have it done, and return the answer."""
     if service := running_service(settings.store_path):
-        return await _ask(service, name, arguments)
+        return await _ask(service, "POST", f"/api/control/{name}", json=arguments)
     async with open_core(settings.model_copy(update={"sinks": {}, "sink": []})) as core:
         moving = asyncio.create_task(core.pipeline().run())
         try:
@@ -37,11 +45,48 @@ async def act(settings: Settings, name: str, **arguments: Any) -> Answer:
             await moving
 
 
-async def _ask(service: RunningService, name: str, arguments: Mapping[str, Any]) -> Answer:
+async def answer_of_service(settings: Settings, path: str) -> Answer | None:
+    """Return what the running service answers to a question; None if none runs on the store."""
+    service = running_service(settings.store_path)
+    return await _ask(service, "GET", path) if service else None
+
+
+async def listed_sinks(settings: Settings) -> list[dict[str, Any]]:
+    """Return all sinks as JSON has them: as the running service has them, or as its store and settings tell."""
+    if answer := await answer_of_service(settings, "/api/sinks"):
+        return list(answer["sinks"])
+    wanted = sinks_of(settings)
+    if not settings.store_path.exists():
+        return _as_json(never_started(wanted))
+    store = SqliteStore.open_read_only(settings.store_path)
+    try:
+        return _as_json(await stopped_sinks(store, wanted))
+    finally:
+        await store.close()
+
+
+def _as_json(sinks: list[ListedSink]) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = orjson.loads(orjson.dumps(sinks, option=orjson.OPT_UTC_Z))
+    return found
+
+
+async def try_sink(settings: Settings, name: str) -> Answer:
+    """Give a sink a marked record: by the service that has it open, or by opening it here."""
+    found = next((each for each in await listed_sinks(settings) if each["name"] == name), None)
+    if found and found["state"] in (SinkState.OPENING, SinkState.UP, SinkState.DOWN):
+        return await act(settings, "sinks/test", sink=name)
+    wanted = sinks_of(settings)
+    if name not in wanted:
+        raise ConfigError(f"no sink {name!r} is configured", hint=f"there are: {', '.join(wanted) or 'none'}")
+    place = (found and found["acked"]) or 0
+    return await tried_here(settings, name, wanted[name], place=place, now=datetime.now(UTC))
+
+
+async def _ask(service: RunningService, method: str, path: str, **content: Any) -> Answer:
     headers = {"Authorization": f"Bearer {service.token}"}
     async with httpx.AsyncClient(base_url=service.address, trust_env=False, timeout=ACT_SECONDS) as http:
         try:
-            response = await http.post(f"/api/control/{name}", json=arguments, headers=headers)
+            response = await http.request(method, path, headers=headers, **content)
             answer: Answer = response.json()
         except (httpx.HTTPError, ValueError) as error:
             raise StoreError(f"the service at {service.address} does not answer: {error}") from error
@@ -64,11 +109,7 @@ async def _retry_refused(core: Core, keys: list[str]) -> Answer:
 
 async def _retry_buried(core: Core, sink: str, seqs: list[int]) -> Answer:
     """Give a sink again what it refused; what it does not take has the newest reason."""
-    delivery = next((each for each in core.deliveries if each.name == sink), None)
-    if delivery is None:
-        hint = "a running service that has the sink is needed: `streamer run`"
-        raise StoreError(f"no sink {sink!r} runs here", hint)
-    delivered = []
+    delivery, delivered = _required_delivery(core, sink), []
     for record in await core.store.buried_records(sink, seqs):
         if reason := await delivery.retry(record):
             await core.store.bury(sink, record, reason)
@@ -87,8 +128,49 @@ async def _drop_buried(core: Core, sink: str, seqs: list[int]) -> Answer:
     return {"dropped": dropped}
 
 
+async def _seek(core: Core, sink: str, to: str) -> Answer:
+    """Move a sink to another place in the log, back too."""
+    since, delivery = read_since(to, now=core.clock.now()), _delivery(core, sink)
+    sought = await (delivery.seek(since) if delivery else core.store.seek(sink, since))
+    low, high = sorted((sought.before.seq, sought.after.seq))
+    return {"before": sought.before.seq, "after": sought.after.seq, "records": await core.store.between(low, high)}
+
+
+async def _forget(core: Core, sink: str) -> Answer:
+    """Drop what the store keeps of a sink that is configured no more."""
+    if _delivery(core, sink):
+        hint = "take it out of the configuration first, and have that read again: SIGHUP, or a restart"
+        raise StoreError(f"the sink {sink!r} is configured", hint)
+    cursors, letters = await core.store.forget(sink)
+    if not cursors + letters:
+        raise StoreError(f"the store knows no sink {sink!r}", "`streamer sinks list` shows those there are")
+    return {"dead_letters": letters}
+
+
+async def _test(core: Core, sink: str) -> Answer:
+    """Give a sink a marked record out of turn."""
+    delivery = _required_delivery(core, sink)
+    record = marked(core.settings.source, sink, place=delivery.acked, now=core.clock.now())
+    settings = core.sinks.settings.get(sink)
+    return await tried(record, delivery.give, settings.options if settings else {})
+
+
+def _delivery(core: Core, sink: str) -> Delivery | None:
+    return next((each for each in core.deliveries if each.name == sink), None)
+
+
+def _required_delivery(core: Core, sink: str) -> Delivery:
+    if delivery := _delivery(core, sink):
+        return delivery
+    hint = "a running service that has the sink is needed: `streamer run`"
+    raise StoreError(f"no sink {sink!r} runs here", hint)
+
+
 _COMMANDS: Mapping[str, Command] = {
     "quarantine/retry": _retry_refused,
     "dead-letters/retry": _retry_buried,
     "dead-letters/drop": _drop_buried,
+    "sinks/seek": _seek,
+    "sinks/forget": _forget,
+    "sinks/test": _test,
 }

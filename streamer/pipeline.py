@@ -10,16 +10,16 @@ from types import MappingProxyType
 
 import structlog
 
-from schemas import Event, InvalidEvent, Notice, Reason, Verdict, decode
+from schemas import Alert, Event, InvalidEvent, Notice, Reason, Verdict, decode
 from schemas.event import FLOW_RUN_PREFIX
 from streamer.health import SourceHealth
 from streamer.instruments import Instruments
 from streamer.intake import Intake
 from streamer.log import Log
-from streamer.model import Appended, Dues, Frame, Item, Mark, Net, Observer
+from streamer.model import Appended, Conclusions, Dues, Frame, Item, Mark, Net, Observer
 from streamer.selection import Selection
 
-Ours = Verdict | Notice
+Ours = Verdict | Notice | Alert
 
 BATCH = 512
 """The most frames to a transaction."""
@@ -55,6 +55,10 @@ class Pipeline:
                     for dues in group:
                         assert isinstance(dues, Dues)
                         self._tell(source, net, await self._log.learn(dues))
+                elif kind is Conclusions:
+                    for each in group:
+                        assert isinstance(each, Conclusions)
+                        await self._conclude(each)
                 elif kind is Mark:
                     await self._mark(source, [item for item in group if isinstance(item, Mark)])
                 else:
@@ -69,6 +73,11 @@ class Pipeline:
         for mark in marks:
             if mark.reached:
                 mark.reached()
+
+    async def _conclude(self, drawn: Conclusions) -> None:
+        appended = await self._log.append(drawn.source, drawn.events, net=Net.STATES, progress=drawn.progress)
+        self._tell(drawn.source, Net.STATES, appended)
+        drawn.reached()
 
     async def _take_in(self, source: str, net: Net, frames: Sequence[Frame]) -> None:
         events: list[Event] = []

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import from_json, to_json
 
-from schemas import Event, Notice, PullStep, Transition, Verdict, decode
+from schemas import Alert, Event, Notice, PullStep, Transition, Verdict, decode
 from schemas.event import FLOW_RUN_PREFIX
 from streamer.model import Record
 
@@ -63,11 +63,27 @@ _ANNOUNCEMENT: Shape = {
     "sink": TEXT,
     "records": KEPT,
 }
+_SITUATION: Shape = {
+    "status": KEPT,
+    "rule": KEPT,
+    "severity": KEPT,
+    "incident": KEPT,
+    "number": KEPT,
+    "group": KEPT,
+    "reason": TEXT,
+    "since": KEPT,
+    "until": KEPT,
+    "occurrences": KEPT,
+    "runs": {"id": KEPT, "name": TEXT},
+    "state": _STATE,
+    "run_count": KEPT,
+}
 _PAYLOADS: Mapping[type[Event], Shape] = {
     Transition: {"intended": {"from": KEPT, "to": KEPT}, "initial_state": _STATE, "validated_state": _STATE},
     PullStep: {"step_name": TEXT},
     Verdict: {"verdict": _RULING},
     Notice: {"notice": _ANNOUNCEMENT},
+    Alert: {"alert": _SITUATION},
 }
 
 
@@ -139,7 +155,7 @@ class Redaction(BaseModel):
                 del holder[key]
         if Droppable.RUN_NAME in self.drop:
             _drop_run_names(tree)
-        if Droppable.PAYLOAD in self.drop and not isinstance(event, Transition | Verdict | Notice):
+        if Droppable.PAYLOAD in self.drop and not isinstance(event, Transition | Verdict | Notice | Alert):
             step = event.step if isinstance(event, PullStep) else None
             tree["payload"] = {} if step is None else {"step_name": step}
         roles = {role for field, role in _ROLES.items() if field in self.drop}
@@ -185,6 +201,10 @@ class Redaction(BaseModel):
         rest = text.removeprefix(prefix)
         return text[: len(text) - len(rest)] + self._masked_text(rest)
 
+    def masked(self, text: str) -> str:
+        """Return a text that is no part of a record, such as a line of a log, masked."""
+        return self._masked_text(text)
+
     def _masked_text(self, text: str) -> str:
         for pattern in self.mask:
             text = pattern.sub(_stars, text)
@@ -202,10 +222,9 @@ def _messages(tree: Json) -> Iterator[tuple[Json, str]]:
     """Yield where messages of states stand, each as an object and a key that it has."""
     payload = tree.get("payload")
     payload = payload if isinstance(payload, dict) else {}
-    verdict = payload.get("verdict")
+    holders = [payload.get("verdict"), payload.get("alert")]
     states = [payload.get("initial_state"), payload.get("validated_state")]
-    if isinstance(verdict, dict):
-        states.append(verdict.get("state"))
+    states += [each.get("state") for each in holders if isinstance(each, dict)]
     places = [(tree["resource"], "prefect.state-message"), *((state, "message") for state in states)]
     yield from ((holder, key) for holder, key in places if isinstance(holder, dict) and key in holder)
 
@@ -221,3 +240,13 @@ def _drop_run_names(tree: Json) -> None:
     for resource in (tree["resource"], *tree.get("related", ())):
         if resource["prefect.resource.id"].startswith(FLOW_RUN_PREFIX):
             resource.pop("prefect.resource.name", None)
+    for run in _concerned(tree):
+        run["name"] = None
+
+
+def _concerned(tree: Json) -> list[Json]:
+    """Return the runs that an alert names."""
+    payload = tree.get("payload")
+    alert = payload.get("alert") if isinstance(payload, dict) else None
+    runs = alert.get("runs") if isinstance(alert, dict) else None
+    return [each for each in runs if isinstance(each, dict)] if isinstance(runs, list) else []

@@ -1,12 +1,13 @@
-"""Pure: which records a sink wants, and why it does not want one."""
+"""Pure: which records a sink is given, and why it is not given one."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Annotated, Self
+from typing import Annotated, Protocol, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from schemas import Event, Kind, Party, StateType, Transition, Verdict
+from schemas import Alert, Event, Kind, Party, StateType, Transition, Verdict
 from schemas.flow_run import State
 from streamer.model import Record
 
@@ -29,7 +30,8 @@ Count = Annotated[int, Field(ge=0)]
 class Criteria(BaseModel):
     """Globs, for names each may also be an id. Of several criteria a record meets each; one that is empty asks nothing.
 
-    States and run counts are told by transitions and verdicts: another record does not meet a criterion about them.
+    States and run counts are told by transitions, verdicts and alerts, `verdicts` are statuses, and `alerts` names of rules:
+    another record does not meet a criterion about them.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -46,6 +48,9 @@ class Criteria(BaseModel):
     states: States = ()
     state_names: Globs = ()
     from_states: States = ()
+    verdicts: Globs = ()
+    alerts: Globs = ()
+    severities: Globs = ()
     min_run_count: Count | None = None
     max_run_count: Count | None = None
 
@@ -88,6 +93,49 @@ class Routing(BaseModel):
         return "exclude" if self.exclude and not self.exclude.unmet(record) else None
 
 
+class Route(Routing):
+    """Where to send what it wants: to the sinks whose names meet a glob, or with `drop` to none."""
+
+    sinks: Globs = ()
+    drop: bool = False
+
+    @model_validator(mode="after")
+    def _leads_somewhere(self) -> Self:
+        if bool(self.sinks) == self.drop:
+            raise ValueError("a route says either the sinks it leads to, or drop = true")
+        return self
+
+    def leads_to(self, sink: str) -> bool:
+        """Tell whether the sink is one of those that the record is sent to."""
+        return _any(self.sinks, [sink])
+
+
+class Wishes(Protocol):
+    """What says which records a sink is given."""
+
+    def refusal(self, record: Record) -> str | None:
+        """Return why the sink is not given this record; None if it is."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Routed:
+    """The wishes of a sink that others have a say in: the first route that wants a record decides whom it is for."""
+
+    sink: str
+    routes: Sequence[Route]
+    routing: Routing
+
+    def refusal(self, record: Record) -> str | None:
+        """Return why the sink is not given this record; None if it is. What no route wants is for all sinks."""
+        for number, route in enumerate(self.routes, 1):
+            if route.refusal(record) is None:
+                if not route.leads_to(self.sink):
+                    return f"route {number}: {'drop' if route.drop else ', '.join(route.sinks)}"
+                break
+        return self.routing.refusal(record)
+
+
 def _told(record: Record) -> Iterator[tuple[str, Sequence[str]]]:
     """Yield by criterion what a record says of it."""
     event = record.event
@@ -102,17 +150,24 @@ def _told(record: Record) -> Iterator[tuple[str, Sequence[str]]]:
     yield "states", [state.type] if state else []
     yield "state_names", [state.name] if state else []
     yield "from_states", [event.from_type or FIRST] if isinstance(event, Transition) else []
+    yield "verdicts", [event.ruling.status] if isinstance(event, Verdict) else []
+    yield "alerts", [event.situation.rule] if isinstance(event, Alert) else []
+    yield "severities", [event.situation.severity] if isinstance(event, Alert) else []
 
 
 def _state(event: Event) -> State | None:
     if isinstance(event, Transition):
         return event.after
+    if isinstance(event, Alert):
+        return event.situation.state
     return event.ruling.state if isinstance(event, Verdict) else None
 
 
 def _run_count(event: Event) -> int | None:
     if isinstance(event, Transition):
         return event.run_count
+    if isinstance(event, Alert):
+        return event.situation.run_count
     return event.ruling.run_count if isinstance(event, Verdict) else None
 
 

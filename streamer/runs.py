@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from schemas import Event, Heartbeat, Notice, Other, StateType, Transition, Verdict
+from schemas import Alert, Event, Heartbeat, Notice, Other, StateType, Transition, Verdict
 from schemas.ours import NoticeAbout, VerdictStatus
 from streamer.model import Held, RunState
 
@@ -14,8 +14,8 @@ AWAITING_RETRY = "AwaitingRetry"
 
 
 def about_run(event: Event) -> UUID | None:
-    """Return the run that the event changes; None for heartbeats, which are kept elsewhere, and what is not ours."""
-    return None if type(event) in (Event, Heartbeat, Other) else event.run_id
+    """Return the run that the event changes; None for heartbeats, kept elsewhere, for alerts, and what is not ours."""
+    return None if type(event) in (Alert, Event, Heartbeat, Other) else event.run_id
 
 
 def continues(run: RunState | None, event: Transition) -> bool:

@@ -21,6 +21,7 @@ from streamer import __version__
 from streamer.board import Board
 from streamer.config import Settings
 from streamer.core import Core, open_core
+from streamer.dead_man import DeadMan
 from streamer.deliveries import sinks_of
 from streamer.errors import ConfigError
 from streamer.health import SourceHealth
@@ -32,6 +33,7 @@ from streamer.push.pushing import pushing
 from streamer.pushes import pushes_of
 from streamer.reports import Bucket, span_until
 from streamer.run_view import as_json
+from streamer.sink_list import running_sinks, say_which_were_removed
 from streamer.upkeep import keep_up
 from streamer.watch import Watch
 from streamer.web import api, control
@@ -101,6 +103,7 @@ class Service:
         async with open_core(self._settings, address=address) as core, _serving(_app(core), listener):
             names = [delivery.name for delivery in core.deliveries]
             logger.info("started", page=address, store=str(core.store.path), sinks=names)
+            await say_which_were_removed(core)
             async with pushing(await pushes_of(core), grace=self._settings.grace):
                 self._started.set_result((address, core))
                 await self._work(core)
@@ -121,9 +124,12 @@ class Service:
             observers: list[Observer] = [health, watch, *self._observers]
             moving = tasks.create_task(core.pipeline(*observers).run(), name="pipeline")
             reloading = tasks.create_task(self._keep_reloading(core), name="reload")
+            alerting = tasks.create_task(core.alerting.run(), name="alerts")
             ingesting = tasks.create_task(ingest(core, health, watch, board), name="source")
+            dead_man = DeadMan(self._settings.dead_man, lambda: status_of(core).missing)
+            pinging = tasks.create_task(dead_man.keep_pinging(), name="dead man")
             await self._stopping.wait()
-            for task in (ending := (ingesting, keeping_up, asking, reloading)):
+            for task in (ending := (ingesting, keeping_up, asking, reloading, pinging, alerting)):
                 task.cancel()
             await asyncio.wait(ending)
             core.intake.close()
@@ -143,22 +149,24 @@ async def _reload(core: Core, read_again: Callable[[], Settings]) -> bool:
     """Take over the sinks as the settings have them now; tell whether that could be done."""
     try:
         settings = read_again()
-        await core.sinks.change(sinks_of(settings))
+        await core.sinks.change(sinks_of(settings), settings.routes)
     except ConfigError as error:
         logger.error("the configuration is refused, and the one before stays", error=str(error), hint=error.hint)  # noqa: TRY400 - it is a sentence, not a fault of ours
         return False
     logger.info("the configuration was read again", sinks=[delivery.name for delivery in core.deliveries])
+    await say_which_were_removed(core)
     if waiting := [name for name in Settings.model_fields if _differs(name, settings, core.settings)]:
         logger.warning("some settings take effect at the next start only", settings=waiting)
     return True
 
 
 def _differs(name: str, settings: Settings, before: Settings) -> bool:
-    return name not in ("sinks", "sink") and getattr(settings, name) != getattr(before, name)
+    return name not in ("sinks", "sink", "routes") and getattr(settings, name) != getattr(before, name)
 
 
 def _app(core: Core) -> Any:
     questions = api.routes(partial(_zombies, core), partial(_history, core))
+    questions += api.sink_routes(partial(running_sinks, core), core.store)
     orders = control.routes(core.store.token, commands(core))
     newest = partial(core.log.newest, NEWEST_SHOWN)
     return create_app(core.metrics, partial(status_of, core), newest, [*orders, *questions])

@@ -8,7 +8,7 @@ import structlog
 from schemas import notices
 from streamer.core import Core
 from streamer.health import SourceHealth
-from streamer.model import Frame, Net
+from streamer.model import ALERTS_READER, Frame, Net
 
 EVERY_SECONDS = 60.0
 
@@ -27,6 +27,7 @@ async def prune(core: Core, health: SourceHealth) -> None:
     """Drop what the retention lets go of, a step at a time; ids only while nothing is missing that might be read."""
     keep = core.settings.retention.as_retention()
     readers = [delivery.name for delivery in core.deliveries]
+    readers += [ALERTS_READER] if core.alerting.is_needed else []
     for delivery in core.deliveries:
         await delivery.commit()
     missed: Counter[str] = Counter()

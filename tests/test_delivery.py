@@ -12,11 +12,12 @@ import pytest
 from tenacity import RetryCallState
 
 from schemas import Event, decode
+from streamer.batching import Batching
 from streamer.delivery import Delivery, Terms
 from streamer.errors import Reject, Retry
 from streamer.instruments import Instruments
 from streamer.log import Log
-from streamer.model import Net, Record, Sink
+from streamer.model import OLDEST, Net, Record, Sink
 from streamer.redaction import Redaction
 from streamer.routing import Criteria, Routing
 from streamer.store.sqlite import SqliteStore
@@ -97,7 +98,7 @@ class Rig:
         sink: Sink,
         *,
         name: str = "a sink",
-        oldest: bool = False,
+        since: datetime | None = None,
         terms: Terms | None = None,
         redaction: Redaction | None = None,
         patience: Callable[[RetryCallState], float] = at_once,
@@ -108,7 +109,7 @@ class Rig:
             sink,
             self.log,
             self.instruments,
-            oldest=oldest,
+            since=since,
             terms=terms,
             redaction=redaction,
             patience=patience,
@@ -172,8 +173,8 @@ async def test_records_come_in_order_and_once(rig: Rig) -> None:
 
 async def test_a_backlog_comes_in_bounded_batches(rig: Rig) -> None:
     sink = MemorySink()
-    seqs = await rig.append(events(2 * Terms().batch_size + 1))
-    async with rig.delivering(sink, oldest=True) as delivery:
+    seqs = await rig.append(events(2 * Batching().records + 1))
+    async with rig.delivering(sink, since=OLDEST) as delivery:
         await delivery.drained()
     assert (sink.seqs, sink.writes) == (seqs, 3)
 
@@ -189,16 +190,19 @@ async def test_a_new_sink_starts_at_the_head(rig: Rig) -> None:
     assert sink.seqs == new
 
 
-@pytest.mark.parametrize("oldest", [False, True])
-async def test_history_is_for_those_who_start_at_the_oldest(rig: Rig, oldest: bool) -> None:
+@pytest.mark.parametrize(
+    ("since", "missed"),
+    [(None, 3), (OLDEST, 0), (EPOCH - timedelta(hours=1) + timedelta(seconds=2), 2), (EPOCH + timedelta(hours=5), 3)],
+)
+async def test_history_is_for_those_who_want_it_since_then(rig: Rig, since: datetime | None, missed: int) -> None:
     sink = MemorySink()
-    async with rig.delivering(sink, oldest=oldest) as delivery:
+    async with rig.delivering(sink, since=since) as delivery:
         history = await rig.append(events(3, start=EPOCH - timedelta(hours=1)))
         news = await rig.append(events(2))
         await delivery.drained()
         assert delivery.acked == news[-1]
-    assert sink.seqs == (history + news if oldest else news)
-    assert rig.value("records_total", result="filtered") == (None if oldest else 3)
+    assert sink.seqs == history[missed:] + news
+    assert rig.value("records_total", result="filtered") == (missed or None)
 
 
 async def test_a_batch_of_nothing_but_history_is_passed(rig: Rig) -> None:
@@ -223,9 +227,9 @@ async def test_the_cursor_survives_a_restart(tmp_path: Path) -> None:
 
 async def test_where_a_sink_started_is_remembered(tmp_path: Path) -> None:
     sink = MemorySink()
-    async with rig_at(tmp_path / "store.db") as rig, rig.delivering(sink, oldest=True):
+    async with rig_at(tmp_path / "store.db") as rig, rig.delivering(sink, since=OLDEST):
         pass
-    async with rig_at(tmp_path / "store.db") as rig, rig.delivering(sink, oldest=False) as delivery:
+    async with rig_at(tmp_path / "store.db") as rig, rig.delivering(sink) as delivery:
         history = await rig.append(events(2, start=EPOCH - timedelta(hours=1)))
         await delivery.drained()
     assert sink.seqs == history
@@ -485,7 +489,7 @@ async def test_a_sink_is_given_so_many_records_at_once_and_no_more(rig: Rig) -> 
 
     sink = Counting()
     seqs = await rig.append(events(7))
-    async with rig.delivering(sink, oldest=True, terms=Terms(batch_size=3)) as delivery:
+    async with rig.delivering(sink, since=OLDEST, terms=Terms(Batching(records=3))) as delivery:
         await delivery.drained()
     assert (sink.seqs, sizes) == (seqs, [3, 3, 1])
 
@@ -495,7 +499,7 @@ async def test_records_that_became_too_old_while_a_sink_was_down_are_counted_and
     old, young = events(2, start=now - timedelta(hours=2)), events(2, start=now)
     sink = MemorySink(failing(Retry("down")))
     seqs = await rig.append([*old, *young])
-    async with rig.delivering(sink, oldest=True, terms=Terms(max_age=timedelta(hours=1))) as delivery:
+    async with rig.delivering(sink, since=OLDEST, terms=Terms(max_age=timedelta(hours=1))) as delivery:
         await delivery.drained()
     assert sink.seqs == seqs[2:]
     assert rig.value("records_total", result="expired") == 2
@@ -506,7 +510,7 @@ async def test_records_that_became_too_old_while_a_sink_was_down_are_counted_and
 async def test_when_all_records_became_too_old_the_sink_is_not_asked(rig: Rig) -> None:
     sink = MemorySink(rejecting(1, 2))
     await rig.append(events(2, start=datetime.now(UTC) - timedelta(hours=2)))
-    async with rig.delivering(sink, oldest=True, terms=Terms(max_age=timedelta(hours=1))) as delivery:
+    async with rig.delivering(sink, since=OLDEST, terms=Terms(max_age=timedelta(hours=1))) as delivery:
         await delivery.drained()
     assert (sink.seqs, rig.value("records_total", result="expired")) == ([], 2)
 

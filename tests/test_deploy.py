@@ -2,12 +2,15 @@
 
 import re
 from collections.abc import Iterator
+from datetime import timedelta
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+
+from streamer.durations import duration
 
 ROOT = Path(__file__).parent.parent
 DEPLOY = ROOT / "deploy"
@@ -49,7 +52,12 @@ def rules(kind: str) -> list[dict[str, Any]]:
 ALERTS = rules("alert")
 RECORDINGS = rules("record")
 ALERT_NAMES = [rule["alert"] for rule in ALERTS]
+
+WATCHDOG = "StreamerWatchdog"
+"""The alert that always fires."""
+
 ALL_RULES = {rule.get("alert") or rule["record"]: rule["expr"] for rule in (*ALERTS, *RECORDINGS)}
+del ALL_RULES[WATCHDOG]  # it asks for nothing
 
 
 def shown_cases() -> Iterator[tuple[str, bool]]:
@@ -179,7 +187,7 @@ def test_every_recording_is_asked_for_by_an_alert_or_a_dashboard() -> None:
 
 @pytest.mark.parametrize("rule", ALERTS, ids=ALERT_NAMES)
 def test_every_alert_says_how_bad_it_is_and_what_to_do(rule: dict[str, Any]) -> None:
-    assert rule["labels"]["severity"] in {"warning", "critical"}
+    assert rule["labels"]["severity"] in ({"none"} if rule["alert"] == WATCHDOG else {"warning", "critical"})
     assert rule["annotations"].keys() == {"summary", "description", "runbook_url"}
     assert all(text.strip() for text in rule["annotations"].values())
 
@@ -211,11 +219,27 @@ def test_commands_in_runbook_exist() -> None:
 
 @pytest.mark.parametrize("name", ALERT_NAMES)
 def test_every_alert_is_shown_firing_and_silent(name: str) -> None:
-    assert {fires for alert, fires in shown_cases() if alert == name} == {True, False}
+    shown = {fires for alert, fires in shown_cases() if alert == name}
+    assert shown == ({True} if name == WATCHDOG else {True, False})
 
 
 def test_no_case_is_of_an_alert_that_does_not_exist() -> None:
     assert {alert for alert, _ in shown_cases()} == set(ALERT_NAMES)
+
+
+def test_alertmanager_sends_the_watchdog_on_by_itself_each_time_it_looks() -> None:
+    configuration = load(DEPLOY / "alertmanager/alertmanager.yml")
+    (route,) = configuration["route"]["routes"]
+    assert (route["matchers"], route["receiver"]) == ([f"alertname = {WATCHDOG}"], "watchdog")
+    assert seconds(route["repeat_interval"]) < seconds(route["group_interval"]) <= 60
+    assert {route["receiver"], configuration["route"]["receiver"]} == {
+        each["name"] for each in configuration["receivers"]
+    }
+
+
+def seconds(text: str) -> float:
+    found: timedelta = duration(text)
+    return found.total_seconds()
 
 
 def test_grafana_finds_the_dashboards_where_compose_mounts_them() -> None:

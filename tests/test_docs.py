@@ -14,7 +14,7 @@ from streamer.clock import SystemClock
 from streamer.config import Settings
 from streamer.instruments import Instruments
 from streamer.redaction import Droppable
-from streamer.routing import Criteria, Routing
+from streamer.routing import Criteria
 from streamer.rules import LivenessSettings
 from streamer.sinks.formats import Format, Formatted
 from streamer.sinks.options import Login, Tls
@@ -118,8 +118,15 @@ def test_documented_configuration_is_valid(tmp_path: Path, monkeypatch: pytest.M
 def test_documented_routing_is_valid() -> None:
     toml = README.split("\n## Sinks\n", 1)[1].split("```toml\n", 1)[1].split("```", 1)[0]
     (documented,) = config.only(**tomllib.loads(toml)).sinks.values()
-    assert documented.terms.routing != Routing()
+    assert documented.match != Criteria()
     sinks.build(documented.type, documented.options)
+
+
+def test_documented_routes_are_valid() -> None:
+    toml = README.split("\n## Sinks\n", 1)[1].split("[[routes]]", 1)[1].split("```", 1)[0]
+    drop, lead = config.only(**tomllib.loads("[[routes]]" + toml)).routes
+    assert drop.drop
+    assert lead.sinks
 
 
 def test_every_criterion_of_a_routing_is_documented() -> None:

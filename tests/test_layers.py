@@ -33,10 +33,13 @@ LAYERS: tuple[frozenset[str], ...] = (
             "measuring",
             "redaction",
             "reports",
+            "starts",
+            "alert_message",
+            "surroundings",
         }
     ),
-    frozenset({"backoff", "clock", "health", "intake", "log", "pipeline", "delivery", "watch"}),
-    frozenset({"source", "store", "sinks", "push", "web", "metrics"}),
+    frozenset({"backoff", "clock", "health", "intake", "log", "pipeline", "batching", "delivery", "watch"}),
+    frozenset({"alerts", "source", "store", "sinks", "push", "web", "metrics"}),
     frozenset(
         {
             "board",
@@ -44,6 +47,7 @@ LAYERS: tuple[frozenset[str], ...] = (
             "config",
             "connecting",
             "core",
+            "dead_man",
             "deliveries",
             "ingesting",
             "logs",
@@ -51,7 +55,10 @@ LAYERS: tuple[frozenset[str], ...] = (
             "operating",
             "prefect_settings",
             "rules",
+            "run_facts",
             "service",
+            "sink_list",
+            "sink_trial",
             "toml_file",
             "pushes",
             "upkeep",
@@ -71,6 +78,7 @@ FOREIGN = {
     "routing": {"pydantic"},
     "selection": {"pydantic"},
     "durations": {"pydantic"},
+    "starts": {"pydantic"},
     "redaction": {"pydantic", "pydantic_core"},
 }
 

@@ -8,8 +8,9 @@ import pytest
 from streamer import config
 from streamer.config import Settings
 from streamer.counting import DURATION_BUCKETS, QUEUE_WAIT_BUCKETS
+from streamer.durations import in_words
 from streamer.errors import ConfigError
-from streamer.metric_settings import MetricsSettings, in_words
+from streamer.metric_settings import MetricsSettings
 
 
 @pytest.fixture(autouse=True)

@@ -106,6 +106,7 @@ CATALOGUE = {
     "prefect_streamer_sink_lag_records": ("gauge", "sink"),
     "prefect_streamer_sink_oldest_pending_timestamp_seconds": ("gauge", "sink"),
     "prefect_streamer_dead_letters": ("gauge", "sink"),
+    "prefect_streamer_alerts_total": ("counter", "rule action"),
     "prefect_streamer_sink_up": ("gauge", "sink"),
     "prefect_streamer_sink_last_success_timestamp_seconds": ("gauge", "sink"),
     "prefect_streamer_push_total": ("counter", "push result"),
@@ -304,11 +305,12 @@ def one_of_each() -> dict[Counter, int]:
         Counter(Family.QUEUE_WAIT, "default", labels=("5.0",)): 1,
         Counter(Family.QUEUE_WAIT_SUM, "default"): 3_000_000,
     }
-    labelled = set(Family) - plain - {Family.TRANSITIONS} - {each.family for each in times}
+    labelled = set(Family) - plain - {Family.TRANSITIONS, Family.ALERTS} - {each.family for each in times}
     return {
         moved("f1"): 1,
         **{Counter(family, "default", labels=("x",)): 1 for family in labelled},
         **{Counter(family, "default"): 1 for family in plain},
+        Counter(Family.ALERTS, "default", labels=("x", "fired")): 1,
         **times,
     }
 

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from schemas import decode, notices
 from streamer.model import Record
-from streamer.routing import Routing
+from streamer.routing import Route, Routed, Routing
 from streamer.testing import an_event
 
 
@@ -123,3 +123,35 @@ def test_a_record_that_tells_no_state_does_not_meet_a_criterion_about_it(criteri
 def test_what_can_never_be_meant_is_refused(routing: dict[str, Any], said: str) -> None:
     with pytest.raises(ValidationError, match=said):
         Routing.model_validate(routing)
+
+
+@pytest.mark.parametrize(
+    ("routes", "refusal"),
+    [
+        ([], None),
+        ([{"sinks": ["archive"]}], None),
+        ([{"sinks": ["arch*", "other"]}], None),
+        ([{"sinks": ["pager", "other"]}], "route 1: pager, other"),
+        ([{"drop": True}], "route 1: drop"),
+        ([{"drop": True, "match": {"states": ["COMPLETED"]}}], None),
+        ([{"drop": True, "exclude": {"states": ["FAILED"]}}], None),
+        ([{"sinks": ["archive"], "match": {"flows": ["etl"]}}, {"drop": True}], None),
+        ([{"sinks": ["pager"], "match": {"flows": ["other"]}}, {"drop": True}], "route 2: drop"),
+    ],
+)
+def test_the_first_route_that_wants_a_record_decides_whom_it_is_for(
+    routes: list[dict[str, Any]], refusal: str | None
+) -> None:
+    wishes = Routed("archive", [Route.model_validate(each) for each in routes], Routing())
+    assert wishes.refusal(failed()) == refusal
+
+
+def test_a_record_that_routes_lead_to_a_sink_is_still_subject_to_its_own_routing() -> None:
+    routing = Routing.model_validate({"match": {"states": ["COMPLETED"]}})
+    assert Routed("archive", [Route(sinks=("archive",))], routing).refusal(failed()) == "match.states: FAILED"
+
+
+@pytest.mark.parametrize("route", [{}, {"sinks": ["archive"], "drop": True}])
+def test_a_route_leads_to_sinks_or_nowhere(route: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError, match="either the sinks it leads to, or drop = true"):
+        Route.model_validate(route)

@@ -11,6 +11,7 @@ import pytest
 
 from schemas import Notice
 from schemas.ours import NoticeAbout
+from streamer.clock import ServerClock, SystemClock
 from streamer.model import Retention
 from streamer.service import Service
 from streamer.store.sqlite import SqliteStore
@@ -24,6 +25,13 @@ from tests.place import Place
 async def place(tmp_path: Path) -> AsyncIterator[Place]:
     async with FakePrefect() as server:
         yield Place(tmp_path, server)
+
+
+class MonthAhead(SystemClock):
+    """The time when what comes now is old enough to be pruned."""
+
+    def now(self) -> datetime:
+        return super().now() + timedelta(days=31)
 
 
 def settings_of(service: Service, **changes: Any) -> None:
@@ -72,6 +80,19 @@ async def test_a_sink_whose_rest_was_pruned_while_it_was_down_goes_on_at_the_hea
         event = an_event()
         place.server.publish(event)
         await until(lambda: place.ids() == [event["id"]])
+
+
+async def test_a_sink_that_is_configured_no_more_keeps_nothing_from_being_pruned(place: Place) -> None:
+    async with place.running() as service:
+        await service.core.store.cursor("renamed since")
+        event = an_event()
+        place.server.publish(event)
+        await place.has(event)
+        await until(lambda: service.core.deliveries[0].lag() == 0)
+        service.core.clock = ServerClock(MonthAhead())
+        await prune(service.core, service.core.health["default"])
+        assert await service.core.store.size() == 0
+        assert await notices(service) == []
 
 
 @pytest.mark.parametrize("kept", [timedelta(days=7), timedelta(days=3)])

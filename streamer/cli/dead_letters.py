@@ -14,9 +14,9 @@ from schemas import to_json
 from streamer import config
 from streamer.cli.asking import ask, store_path
 from streamer.cli.options import ConfigFile, StoreUrl
+from streamer.config import Settings
 from streamer.errors import ConfigError
-from streamer.operating import act
-from streamer.store.dead_letters import DeadLetter
+from streamer.operating import Answer, act
 
 app = typer.Typer(help="Records that a sink refused for good, and why.", no_args_is_help=True)
 
@@ -35,17 +35,18 @@ def list_(
     config_file: ConfigFile = None,
 ) -> None:
     """Show what sinks have refused, newest first; works while the service runs."""
-    found = _buried(store_path(config_file, store), sink)
+    path, most = store_path(config_file, store), None if every else SHOWN_MOST
+    found = ask(path, lambda opened: opened.buried(sink, limit=most))
     table = Table("sink", "seq", "source", "buried", "bytes", "reason", box=None)
-    for each in found if every else found[:SHOWN_MOST]:
+    for each in found:
         buried = each.buried.astimezone().strftime("%Y-%m-%d %H:%M:%S")
         table.add_row(
             escape(each.sink), str(each.seq), escape(each.source), buried, str(each.size), escape(each.reason)
         )
     console = Console(highlight=False)
     console.print(table if found else "there are no dead letters")
-    if len(found) > SHOWN_MOST and not every:
-        console.print(f"… and {len(found) - SHOWN_MOST} more: --all shows them")
+    if more := ask(path, lambda opened: opened.dead_letters(sink)) - len(found):
+        console.print(f"… and {more} more: --all shows them")
 
 
 @app.command()
@@ -57,7 +58,7 @@ def show(
 ) -> None:
     """Print a refused record as JSON."""
     path = store_path(config_file, store)
-    _require(path, sink, [seq])
+    _there(path, sink, [seq])
     (record,) = ask(path, lambda opened: opened.buried_records(sink, [seq]))
     sys.stdout.buffer.write(to_json(record.seq, record.source, record.event) + b"\n")
     sys.stdout.flush()
@@ -68,9 +69,7 @@ def retry(
     sink: Sink, seqs: Seqs = None, every: Every = False, store: StoreUrl = None, config_file: ConfigFile = None
 ) -> None:
     """Have the running service give records to the sink again; what it takes now is a dead letter no more."""
-    settings = config.load(config_file, store=store)
-    wanted = _wanted(settings.store_path, sink, seqs, every=every)
-    answer = asyncio.run(act(settings, "dead-letters/retry", sink=sink, seqs=wanted))
+    answer = _have("retry", sink, seqs, every, config.load(config_file, store=store))
     typer.echo(f"{sink} took {answer['delivered']} of {answer['retried']}")
 
 
@@ -79,26 +78,25 @@ def drop(
     sink: Sink, seqs: Seqs = None, every: Every = False, store: StoreUrl = None, config_file: ConfigFile = None
 ) -> None:
     """Forget records that a sink refused: it will never have them."""
-    settings = config.load(config_file, store=store)
-    wanted = _wanted(settings.store_path, sink, seqs, every=every)
-    answer = asyncio.run(act(settings, "dead-letters/drop", sink=sink, seqs=wanted))
+    answer = _have("drop", sink, seqs, every, config.load(config_file, store=store))
     typer.echo(f"dropped {answer['dropped']}")
 
 
-def _buried(path: Path, sink: str | None) -> list[DeadLetter]:
-    return ask(path, lambda opened: opened.buried(sink))
-
-
-def _wanted(path: Path, sink: str, seqs: list[int] | None, *, every: bool) -> list[int]:
+def _have(done: str, sink: str, seqs: list[int] | None, every: bool, settings: Settings) -> Answer:
+    """Have something done to these dead letters, or to all of the sink's."""
     if bool(seqs) == every:
         raise ConfigError("say which records", hint="give seqs of `streamer dead-letters list`, or --all")
-    _require(path, sink, seqs or [])
-    return seqs or [each.seq for each in _buried(path, sink)]
+    wanted = _there(settings.store_path, sink, seqs)
+    return asyncio.run(act(settings, f"dead-letters/{done}", sink=sink, seqs=wanted))
 
 
-def _require(path: Path, sink: str, seqs: list[int]) -> None:
-    known = {each.seq for each in _buried(path, sink)}
-    missing = sorted(set(seqs) - known)
-    if missing or not known:
-        which = f"no dead letter {', '.join(map(str, missing))}" if missing else "no dead letters"
-        raise ConfigError(f"{sink} has {which}", hint="`streamer dead-letters list` shows what there is")
+def _there(path: Path, sink: str, seqs: list[int] | None) -> list[int]:
+    """Return the numbers of these dead letters, or of all; refuse those that are none."""
+    known = ask(path, lambda opened: opened.buried_seqs(sink))
+    if missing := sorted(set(seqs or ()) - set(known)):
+        which = f"no dead letter {', '.join(map(str, missing))}"
+    elif not known:
+        which = "no dead letters"
+    else:
+        return seqs or known
+    raise ConfigError(f"{sink} has {which}", hint="`streamer dead-letters list` shows what there is")

@@ -5,7 +5,8 @@ from datetime import datetime
 
 from rich.text import Text
 
-from schemas import Event, Notice, PullStep, StateType, Transition, Verdict
+from schemas import Alert, Event, Notice, PullStep, StateType, Transition, Verdict
+from schemas.alert import AlertStatus
 
 COLOURS = {
     StateType.SCHEDULED: "yellow",
@@ -48,6 +49,10 @@ def _what(event: Event) -> Text:
             return moved.append(f"{event.after.name:<16}", style=COLOURS[event.to_type])
         case Verdict():
             return Text(f"{'verdict':>16} → {event.ruling.status:<16}", style="bold red")
+        case Alert():
+            told = event.situation
+            colour = "bold red" if told.status is AlertStatus.FIRING else "bold green"
+            return Text(f"{told.rule:>16} → {told.status:<16}", style=colour)
         case Notice():
             return Text(f"{'notice':>16} → {event.announcement.about:<16}", style="yellow")
         case PullStep():

@@ -110,13 +110,14 @@ class Metrics:
             self._counts[counter.family][counter] = value
             group = counter[1:5]
             if group not in self._raised:
-                self._begin_at_0(counting.initial_of(counter.source))
+                self.begin_at_0(counting.initial_of(counter.source))
             if (beginning := counting.beginning(counter)) not in self._begun:
                 self._begun.add(beginning)
-                self._begin_at_0(counting.initial(beginning))
+                self.begin_at_0(counting.initial(beginning))
             self._raised[group] = max(totals.raised.get(counter, now), self._raised.get(group, _LONG_AGO))
 
-    def _begin_at_0(self, counters: Iterable[Counter]) -> None:
+    def begin_at_0(self, counters: Iterable[Counter]) -> None:
+        """Show counters that may not have been raised yet."""
         for counter in counters:
             self._counts[counter.family].setdefault(counter, 0)
 
@@ -188,7 +189,7 @@ class Metrics:
         return metric
 
     def _chosen(self, shown: Shown) -> Values:
-        return ("source",) if shown.of_source else self.labels.of_counters(state_name=shown.state_name)
+        return self.labels.of_counters(state_name=shown.state_name) if shown.of is None else shown.of
 
     def _told(self, counter: Counter, chosen: Values) -> Values:
         """Return what the chosen labels say of a counter; looked up once, until a name changes."""

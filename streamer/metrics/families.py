@@ -8,13 +8,16 @@ from prometheus_client.core import GaugeMetricFamily
 from streamer.model import Family
 
 
+SOURCE = ("source",)
+
+
 class Shown(NamedTuple):
-    """How a family is shown: its name, what it says, and the labels besides those of a run or of a source."""
+    """How a family is shown: its name, what it says, and its labels besides what it is `of`: None is a run."""
 
     name: str
     text: str
     labels: tuple[str, ...] = ()
-    of_source: bool = False
+    of: tuple[str, ...] | None = None
     state_name: bool = False
 
 
@@ -52,16 +55,19 @@ COUNTERS: dict[Family, Shown] = {
         "prefect_flow_run_zombie_recoveries", "Runs that beat again after they were found dead: our false alarms."
     ),
     Family.QUARANTINED: Shown(
-        "prefect_streamer_events_quarantined", "Frames that are no valid event, kept aside.", ("reason",), True
+        "prefect_streamer_events_quarantined", "Frames that are no valid event, kept aside.", ("reason",), SOURCE
     ),
     Family.RECOVERED: Shown(
-        "prefect_streamer_events_recovered", "Events that the websocket did not bring.", ("net",), True
+        "prefect_streamer_events_recovered", "Events that the websocket did not bring.", ("net",), SOURCE
     ),
-    Family.DUPLICATES: Shown("prefect_streamer_events_duplicate", "Events that were there already.", ("net",), True),
+    Family.DUPLICATES: Shown("prefect_streamer_events_duplicate", "Events that were there already.", ("net",), SOURCE),
     Family.PHANTOMS: Shown(
         "prefect_streamer_phantom_events",
         "State changes that were announced, and then rolled back by the server.",
-        of_source=True,
+        of=SOURCE,
+    ),
+    Family.ALERTS: Shown(
+        "prefect_streamer_alerts", "What became of alerts, and of further signs of the same.", ("rule", "action"), ()
     ),
 }
 

@@ -2,6 +2,7 @@
 
 An entry point names a class with two more things than a `Sink`: `Options`, a pydantic model of its settings, which
 its constructor takes; and `options_from(url)`, which reads settings from a spec such as `jsonl:///path?gzip=true`.
+One that is for some kinds of records only says which in `kinds`.
 """
 
 from collections.abc import Mapping
@@ -11,8 +12,10 @@ from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 from pydantic import BaseModel, ValidationError
 
+from schemas import Kind
 from streamer.errors import ConfigError
 from streamer.model import Sink
+from streamer.surroundings import Surroundings
 
 _SECRET_WORDS = ("password", "secret", "token", "key")
 _BEHAVIOUR = frozenset(
@@ -20,6 +23,7 @@ _BEHAVIOUR = frozenset(
         *("batch", "batch_size", "content_type", "format", "gzip", "max_age", "method", "rotate", "start", "template"),
         *("template_file", "timeout", "write_timeout"),
         *("application_name", "ca_file", "cert_file", "connect_timeout", "proxy", "sslmode", "url", "username"),
+        *("logs", "refresh"),
     }
 )
 """Options that say how a place is written to, not which."""
@@ -44,17 +48,22 @@ def installed() -> list[str]:
     return sorted(entry_points(group="streamer.sinks").names)
 
 
-def build(kind: str, options: Mapping[str, Any], *, sources: Mapping[str, str] | None = None) -> Sink:
+def build(kind: str, options: Mapping[str, Any], *, surroundings: Surroundings | None = None) -> Sink:
     """Return a sink of this type; raise `ConfigError` that says what is wrong with its options.
 
-    `sources` are the addresses of the sources' APIs by name, which some formats tell.
+    Options that want to know the `surroundings` find them in the validation's context.
     """
     sink_type = load(kind)
     try:
-        return sink_type(sink_type.Options.model_validate(options, context={"sources": sources or {}}))
+        return sink_type(sink_type.Options.model_validate(options, context={"surroundings": surroundings}))
     except ValidationError as error:
         known = ", ".join(sorted(sink_type.Options.model_fields))
         raise ConfigError(f"sink {kind}: {_first_of(error)}", hint=f"its options are: {known}") from error
+
+
+def kinds_of(kind: str) -> tuple[Kind, ...]:
+    """Return the kinds of records that sinks of this type are for, unless their `match` says which; none: for all."""
+    return tuple(getattr(load(kind), "kinds", ()))
 
 
 def parse(spec: str) -> tuple[str, dict[str, Any]]:

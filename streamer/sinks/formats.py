@@ -4,14 +4,15 @@ from collections.abc import Callable, Iterable, Mapping
 from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, PrivateAttr, StringConstraints, model_validator
+from pydantic import ConfigDict, PrivateAttr, StringConstraints, model_validator
 
 from schemas import to_json
 from streamer.model import Record
 from streamer.sinks import openlineage
 from streamer.sinks.cloudevents import STRUCTURED, CloudEvents
+from streamer.sinks.surrounded import Surrounded
 from streamer.sinks.templates import Template
 
 JSON = "application/json"
@@ -60,7 +61,7 @@ _ONLY_WITH = {
 }
 
 
-class Formatted(BaseModel):
+class Formatted(Surrounded):
     """Options of a sink that writes records in a format.
 
     `namespace` is that of the jobs in `openlineage`; `template` or `template_file`, read once, and `content_type` are
@@ -74,12 +75,7 @@ class Formatted(BaseModel):
     template: str | None = None
     template_file: Path | None = None
     content_type: HeaderText | None = None
-    _sources: Mapping[str, str] = PrivateAttr(default_factory=dict)
     _template: Template | None = PrivateAttr(None)
-
-    def model_post_init(self, context: Any, /) -> None:
-        """Take the API's address of each source by name from the validation's context."""
-        self._sources = (context or {}).get("sources", {})
 
     @model_validator(mode="after")
     def _fits_its_format(self) -> "Formatted":
@@ -112,9 +108,9 @@ class Formatted(BaseModel):
             case Format.EVENT:
                 return as_event
             case Format.CLOUDEVENT:
-                return _structured(CloudEvents(self._sources))
+                return _structured(CloudEvents(self.surroundings.sources))
             case Format.CLOUDEVENT_BINARY:
-                return _binary(CloudEvents(self._sources))
+                return _binary(CloudEvents(self.surroundings.sources))
             case Format.OPENLINEAGE:
                 return _as_run_event(openlineage.NAMESPACE if self.namespace is None else self.namespace)
             case Format.TEMPLATE:

@@ -65,7 +65,8 @@ class LinesFile:
 
     def _start_new(self, last_seq: int) -> None:
         self.close()
-        full = self._path.with_name(f"{self._path.stem}.{last_seq:012d}{self._path.suffix}")
+        while _is_there(full := self._path.with_name(f"{self._path.stem}.{last_seq:012d}{self._path.suffix}")):
+            last_seq += 1  # records that come again must not replace those that came before
         self._path.rename(full)
         if self._gzip:
             _compress(full)
@@ -82,6 +83,14 @@ def whole_lines(path: Path) -> list[bytes]:
     return path.read_bytes().split(b"\n")[:-1] if path.exists() else []
 
 
+def _is_there(full: Path) -> bool:
+    return full.exists() or _packed(full).exists()
+
+
+def _packed(plain: Path) -> Path:
+    return plain.with_name(plain.name + ".gz")
+
+
 def _compress(plain: Path) -> None:
     """Replace a file by its gzip; a crash leaves the one or the other, or both for the next start to tidy."""
     partial = plain.with_name(plain.name + ".gz.partial")
@@ -89,7 +98,7 @@ def _compress(plain: Path) -> None:
         with gzip.open(target, "wb") as packed:
             shutil.copyfileobj(source, packed)
         os.fsync(target.fileno())
-    partial.rename(plain.with_name(plain.name + ".gz"))
+    partial.rename(_packed(plain))
     _sync_folder(plain)
     plain.unlink()
 

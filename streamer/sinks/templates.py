@@ -4,7 +4,9 @@ A template has no access to files, other templates or the process, and cannot ch
 items. What is not guarded: loops in loops, and strings multiplied without end, take as long and as much as they take.
 """
 
+from collections.abc import Mapping
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -30,6 +32,9 @@ _FAILURES = (
 """What expressions of a template can raise, the names of time zones among them."""
 
 
+_NO_MORE: Mapping[str, object] = MappingProxyType({})
+
+
 class Template:
     """Render records; raise `ValueError` if the text is no template."""
 
@@ -42,14 +47,14 @@ class Template:
         if list(meta.find_referenced_templates(parsed)):  # None for one whose name is not known yet
             raise ValueError("a template cannot include, import or extend another")
 
-    def render(self, record: Record) -> bytes | None:
+    def render(self, record: Record, more: Mapping[str, object] = _NO_MORE) -> bytes | None:
         """Return what the template makes of the record, None if nothing but blanks; raise `Reject` if it fails.
 
-        Each key of the record is a variable, and `record` is the whole of it.
+        Each key of the record is a variable, and `record` is the whole of it; there may be `more`.
         """
         content = orjson.loads(to_json(record.seq, record.source, record.event))
         try:
-            rendered = self._template.render(content, record=content).encode()
+            rendered = self._template.render({**content, **more}, record=content).encode()
         except _FAILURES as error:
             raise Reject(f"the template fails on this record: {type(error).__name__}: {error}") from error
         return rendered if rendered.strip() else None

@@ -14,13 +14,13 @@ from uuid import UUID
 
 import orjson
 
-from schemas import Event, Heartbeat, Notice, Transition, Verdict
+from schemas import Alert, Event, Heartbeat, Notice, Transition, Verdict
 from streamer import counting, measuring
 from streamer.counting import Counting
 from streamer.measuring import Finish
-from streamer.model import Appended, Counter, Dues, Family, Measured, Net, Record, RunState, SourceState, Totals
+from streamer.model import Appended, Counter, Dues, Family, Measured, Net, Progress, Record, RunState, SourceState, Totals
 from streamer.runs import about_run, advance, continues
-from streamer.store import beats, chains, finishes, history, ledger, quarantine, run_rows, segments
+from streamer.store import alerts, beats, chains, finishes, history, ledger, quarantine, run_rows, segments
 from streamer.timestamps import to_micros
 
 
@@ -32,6 +32,7 @@ class Batch:
     net: Net
     passed_over: Sequence[Event] = ()
     watermark: datetime | None = None
+    progress: Progress | None = None
 
 
 @dataclass(slots=True)
@@ -62,6 +63,9 @@ def append(connection: sqlite3.Connection, source_id: int, source: SourceState, 
     new = [*fresh, *fresh_beats]
     duplicates = len(batch.events) - len(new) - expired
     raised = _raised(source, new, batch.net, duplicates, by) + _observed(measured)
+    if batch.progress:
+        alerts.advance(connection, batch.progress)
+        raised.update(batch.progress.raised)
     totals = Totals(raise_counters(connection, raised), _name(connection, new))
     if batch.watermark:
         _move_watermark(connection, source_id, batch.watermark)
@@ -180,7 +184,7 @@ def _raised(source: SourceState, fresh: Sequence[Event], net: Net, duplicates: i
     for event in fresh:
         if event.occurred >= source.epoch:
             raised.update(by.raised(source.name, event))
-            if net in (Net.SWEEP, Net.STATES) and not isinstance(event, Notice | Verdict):
+            if net in (Net.SWEEP, Net.STATES) and not isinstance(event, Alert | Notice | Verdict):
                 raised[Counter(Family.RECOVERED, source.name, labels=(net,))] += 1
     return raised
 

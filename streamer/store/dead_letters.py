@@ -31,17 +31,29 @@ def bury(connection: sqlite3.Connection, sink: str, record: Record, reason: str,
     connection.execute("INSERT OR REPLACE INTO dead_letters VALUES (?, ?, ?, ?, ?, ?)", row)
 
 
-def listed(connection: sqlite3.Connection, sink: str | None = None) -> list[DeadLetter]:
+def listed(connection: sqlite3.Connection, sink: str | None = None, *, limit: int | None = None) -> list[DeadLetter]:
     """Return what one sink, or any, has refused, newest first."""
     rows = connection.execute(
         "SELECT sink, seq, source, reason, buried, body FROM dead_letters WHERE sink = coalesce(?, sink)"
-        " ORDER BY buried DESC, seq DESC",
-        (sink,),
+        " ORDER BY buried DESC, seq DESC LIMIT ?",
+        (sink, -1 if limit is None else limit),
     )
     return [
         DeadLetter(sink, seq, source, reason, from_micros(buried), len(zstandard.decompress(body)))
         for sink, seq, source, reason, buried, body in rows
     ]
+
+
+def seqs(connection: sqlite3.Connection, sink: str) -> list[int]:
+    """Return the numbers of what a sink has refused, in order."""
+    return [seq for (seq,) in connection.execute("SELECT seq FROM dead_letters WHERE sink = ? ORDER BY seq", (sink,))]
+
+
+def count(connection: sqlite3.Connection, sink: str | None = None) -> int:
+    """Return how many records one sink, or any, has refused."""
+    query = "SELECT count(*) FROM dead_letters WHERE sink = coalesce(?, sink)"
+    number: int = connection.execute(query, (sink,)).fetchone()[0]
+    return number
 
 
 def records(connection: sqlite3.Connection, sink: str, seqs: Sequence[int]) -> list[Record]:

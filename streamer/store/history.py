@@ -13,7 +13,7 @@ from uuid import UUID
 from schemas import Event, Kind, Notice
 from schemas.ours import NoticeAbout
 from streamer.model import Record, RunState
-from streamer.runs import advance
+from streamer.runs import about_run, advance
 from streamer.store import run_rows, segments
 from streamer.timestamps import from_micros, to_micros
 
@@ -57,7 +57,8 @@ def _without_phantoms(connection: sqlite3.Connection, run: RunState) -> RunState
     """Return the run as its records tell it, with what they do not tell."""
     told = RunState(id=run.id, source=run.source, name=run.name)
     for record in records(connection, run.id):
-        told = advance(told, run.source, record.event)
+        if about_run(record.event):
+            told = advance(told, run.source, record.event)
     return replace(
         told,
         seen_at=run.seen_at,

@@ -187,6 +187,24 @@ STEPS: tuple[str, ...] = (
         run BLOB NOT NULL, ended INTEGER NOT NULL, state TEXT NOT NULL, PRIMARY KEY (run, ended)
     ) WITHOUT ROWID;
     """,
+    """
+    -- When the newest record in a segment occurred, by which a time is found; null for those written before.
+    ALTER TABLE segments ADD COLUMN newest INTEGER;
+    CREATE INDEX segments_newest ON segments (newest);
+
+    -- Since when a reader wants what occurred before the epoch; null: none of it.
+    ALTER TABLE cursors ADD COLUMN since INTEGER;
+    UPDATE cursors SET since = -62135596800000000 WHERE oldest = 1;
+    ALTER TABLE cursors DROP COLUMN oldest;
+    """,
+    """
+    -- What alerts remember of each group that a rule tells apart, and when nobody is to be told of what; JSON both.
+    CREATE TABLE alert_groups (
+        rule TEXT NOT NULL, source TEXT NOT NULL, grp TEXT NOT NULL, body BLOB NOT NULL,
+        PRIMARY KEY (rule, source, grp)
+    ) WITHOUT ROWID;
+    CREATE TABLE silences (id TEXT PRIMARY KEY, body BLOB NOT NULL) WITHOUT ROWID;
+    """,
 )
 
 

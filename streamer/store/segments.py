@@ -10,8 +10,15 @@ import zstandard
 
 from schemas import decode
 from streamer.model import Record
+from streamer.timestamps import to_micros
 
-_Row = tuple[int, int, int, bytes, int]
+_Row = tuple[int, int, int, bytes, int, int | None]
+
+_FIRST_SEGMENT = (
+    "SELECT min(first_seq) FROM (SELECT first_seq FROM segments INDEXED BY segments_newest WHERE newest IS NULL"
+    " UNION ALL SELECT first_seq FROM segments INDEXED BY segments_newest WHERE newest >= ?)"
+)
+"""By the index alone: `newest` lies behind the body, and of a body in many pages each would have to be read."""
 
 MERGE_BELOW_BYTES = 32_768
 """Segments smaller than this are merged with their neighbours of the same source."""
@@ -24,8 +31,20 @@ def pack(records: Sequence[Record]) -> bytes:
 
 def write(connection: sqlite3.Connection, source_id: int, records: Sequence[Record]) -> None:
     """Insert one segment with these records."""
-    row = (records[0].seq, records[-1].seq, source_id, pack(records), time.time_ns() // 1000)
-    connection.execute("INSERT INTO segments VALUES (?, ?, ?, ?, ?)", row)
+    newest = max(to_micros(record.event.occurred) for record in records)
+    _insert(connection, (records[0].seq, records[-1].seq, source_id, pack(records), time.time_ns() // 1000, newest))
+
+
+def _insert(connection: sqlite3.Connection, row: _Row) -> None:
+    connection.execute("INSERT INTO segments VALUES (?, ?, ?, ?, ?, ?)", row)
+
+
+def first_since(connection: sqlite3.Connection, moment: int) -> int | None:
+    """Return the first `seq`, in order, of a record that occurred at or after a time; None if there is none."""
+    segment = connection.execute(_FIRST_SEGMENT, (moment,)).fetchone()[0]
+    query = "SELECT seq FROM records WHERE seq >= ? AND occurred >= ? ORDER BY seq LIMIT 1"
+    row = connection.execute(query, (segment, moment)).fetchone()
+    return row[0] if row else None
 
 
 def read(connection: sqlite3.Connection, *, beyond: int, limit: int) -> list[Record]:
@@ -65,7 +84,7 @@ def _record(seq: int, source: str, raw: bytes) -> Record:
 def merge(connection: sqlite3.Connection, *, limit: int = 1000) -> int:
     """Merge runs of small neighbouring segments; return how many were merged into others."""
     rows = connection.execute(
-        "SELECT first_seq, last_seq, source, body, written FROM segments WHERE length(body) < ?"
+        "SELECT first_seq, last_seq, source, body, written, newest FROM segments WHERE length(body) < ?"
         " ORDER BY first_seq DESC LIMIT ?",
         (MERGE_BELOW_BYTES, limit),
     ).fetchall()[::-1]  # the newest, since those that stand alone are never merged and would be found first
@@ -92,9 +111,11 @@ def _stands_between(connection: sqlite3.Connection, last: int, first: int) -> bo
 
 def _merge_into_one(connection: sqlite3.Connection, group: Sequence[_Row]) -> int:
     first, last, source, written = group[0][0], group[-1][1], group[0][2], max(row[4] for row in group)
+    known = [row[5] for row in group if row[5] is not None]
+    newest = max(known) if len(known) == len(group) else None
     body = _compress(b"".join(_decompress(row[3]) for row in group))
     connection.execute("DELETE FROM segments WHERE first_seq BETWEEN ? AND ?", (first, last))
-    connection.execute("INSERT INTO segments VALUES (?, ?, ?, ?, ?)", (first, last, source, body, written))
+    _insert(connection, (first, last, source, body, written, newest))
     return len(group) - 1
 
 

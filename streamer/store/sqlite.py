@@ -29,17 +29,21 @@ from streamer.model import (
     Family,
     Frame,
     Net,
+    Progress,
     Pruned,
     Record,
     Retention,
     RunState,
+    Sought,
     SourceState,
     Totals,
 )
 from streamer.reports import Bucket, Outcome, Span, Window
 from streamer.store import (
+    alerts,
     appending,
     chains,
+    cursors,
     dead_letters,
     history,
     ledger,
@@ -51,6 +55,7 @@ from streamer.store import (
 )
 from streamer.store.appending import Batch
 from streamer.store.connection import connect, in_words, size_on_disk, transaction
+from streamer.store.cursors import Reader
 from streamer.store.dead_letters import DeadLetter
 from streamer.store.lock import StoreLock
 from streamer.store.migrations import migrate, require_known, schema_version
@@ -146,12 +151,29 @@ class SqliteStore:
         net: Net,
         passed_over: Sequence[Event] = (),
         watermark: datetime | None = None,
+        progress: Progress | None = None,
     ) -> Appended:
         """Keep the events whose id is new, with all that follows from them."""
-        batch = Batch(events, net, passed_over, watermark)
+        batch = Batch(events, net, passed_over, watermark, progress)
         return await self._write(
             lambda connection: appending.append(connection, *_source(connection, source), batch, self._counting)
         )
+
+    async def remembered(self) -> Mapping[tuple[str, str, str], bytes]:
+        """Return what readers have put into their progress as what they remember."""
+        return await self._read(alerts.remembered)
+
+    async def silences(self) -> Mapping[str, bytes]:
+        """Return all silences by id, each as it was put here."""
+        return await self._read(alerts.silences)
+
+    async def put_silence(self, ident: str, body: bytes) -> None:
+        """Keep a silence."""
+        await self._write(lambda connection: alerts.put_silence(connection, ident, body))
+
+    async def drop_silence(self, ident: str) -> bool:
+        """Forget a silence; tell whether there was one."""
+        return await self._write(lambda connection: alerts.drop_silence(connection, ident))
 
     async def without_due(self, source: str, limit: int) -> set[UUID]:
         """Return runs of which nobody has learned yet when they should have started."""
@@ -248,33 +270,60 @@ class SqliteStore:
         """Return the newest `seq` ever given, 0 for an empty log."""
         return await self._read(appending.newest_seq)
 
-    async def cursor(self, reader: str, *, oldest: bool = False) -> Cursor:
-        """Return the reader's cursor; a new reader's stands at the head, or before the oldest record."""
+    async def cursor(self, reader: str, *, since: datetime | None = None) -> Cursor:
+        """Return the reader's cursor; a new one is before what occurred since a time, or without one at the head."""
 
         def work(connection: sqlite3.Connection) -> Cursor:
-            start = 0 if oldest else appending.newest_seq(connection)
-            connection.execute("INSERT INTO cursors VALUES (?, ?, ?) ON CONFLICT DO NOTHING", (reader, start, oldest))
-            row = connection.execute("SELECT seq, oldest FROM cursors WHERE reader = ?", (reader,)).fetchone()
-            return Cursor(row[0], bool(row[1]))
+            if (found := cursors.find(connection, reader)) is None:
+                cursors.put(connection, reader, found := cursors.begun(connection, since))
+            return found
 
         return await self._write(work)
 
     async def commit(self, reader: str, seq: int) -> None:
-        """Move the reader's cursor to what it has acknowledged."""
-        await self._write(
-            lambda connection: connection.execute(
-                "UPDATE cursors SET seq = max(seq, ?) WHERE reader = ?", (seq, reader)
-            )
-        )
+        """Move the reader's cursor on to what it has acknowledged; never back."""
+        await self._write(lambda connection: cursors.commit(connection, reader, seq))
+
+    async def seek(self, reader: str, since: datetime | None) -> Sought:
+        """Move the reader's cursor, back too, to where a new one would be that starts so."""
+
+        def work(connection: sqlite3.Connection) -> Sought:
+            if (before := cursors.find(connection, reader)) is None:
+                hint = "`streamer sinks list` shows those there are; a new sink starts where its `start` says"
+                raise StoreError(f"the store knows no sink {reader!r}", hint)
+            cursors.put(connection, reader, after := cursors.begun(connection, since))
+            return Sought(before, after)
+
+        return await self._write(work)
+
+    async def between(self, low: int, high: int) -> int:
+        """Return how many records are beyond one `seq`, up to another."""
+        return await self._read(lambda connection: cursors.between(connection, low, high), "report")
+
+    async def pending_since(self, seq: int) -> datetime | None:
+        """Return when the next record beyond a `seq` occurred; None if there is none."""
+        return await self._read(lambda connection: cursors.pending_since(connection, seq))
+
+    async def readers(self) -> list[Reader]:
+        """Return all readers that have a cursor or dead letters, by name."""
+        return await self._read(cursors.readers, "report")
+
+    async def forget(self, reader: str) -> tuple[int, int]:
+        """Drop a reader's cursor and dead letters; return how many there were of each."""
+        return await self._write(lambda connection: cursors.forget(connection, reader))
 
     async def bury(self, sink: str, record: Record, reason: str) -> None:
         """Keep a record that a sink refused for good."""
         now = time.time_ns() // 1000
         await self._write(lambda connection: dead_letters.bury(connection, sink, record, reason, now=now))
 
-    async def buried(self, sink: str | None = None) -> list[DeadLetter]:
+    async def buried(self, sink: str | None = None, *, limit: int | None = None) -> list[DeadLetter]:
         """Return what one sink, or any, has refused for good, newest first."""
-        return await self._read(lambda connection: dead_letters.listed(connection, sink))
+        return await self._read(lambda connection: dead_letters.listed(connection, sink, limit=limit))
+
+    async def buried_seqs(self, sink: str) -> list[int]:
+        """Return the numbers of the records that a sink has refused, in order."""
+        return await self._read(lambda connection: dead_letters.seqs(connection, sink))
 
     async def buried_records(self, sink: str, seqs: Sequence[int]) -> list[Record]:
         """Return these of the records that a sink has refused, in order."""
@@ -333,10 +382,9 @@ class SqliteStore:
         """Return how many records there are."""
         return await self._read(lambda connection: _one(connection, "SELECT count(*) FROM records"))
 
-    async def dead_letters(self, sink: str) -> int:
-        """Return how many records a sink has refused for good."""
-        query = "SELECT count(*) FROM dead_letters WHERE sink = ?"
-        return await self._read(lambda connection: _one(connection, query, sink))
+    async def dead_letters(self, sink: str | None = None) -> int:
+        """Return how many records a sink, or any, has refused for good."""
+        return await self._read(lambda connection: dead_letters.count(connection, sink))
 
     def bytes_on_disk(self) -> int:
         """Return how many bytes the store takes on the disk."""
@@ -413,8 +461,8 @@ def _source(connection: sqlite3.Connection, name: str) -> tuple[int, SourceState
     return number, SourceState(name, identity, from_micros(epoch), watermark, horizon)
 
 
-def _one(connection: sqlite3.Connection, query: str, *values: str) -> int:
-    number: int = connection.execute(query, values).fetchone()[0]
+def _one(connection: sqlite3.Connection, query: str) -> int:
+    number: int = connection.execute(query).fetchone()[0]
     return number
 
 

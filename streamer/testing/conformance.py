@@ -8,7 +8,7 @@ import orjson
 
 from schemas import Event, InvalidEvent, Reason, decode
 from streamer.errors import StoreError
-from streamer.model import Cursor, Family, Frame, Net, Record, Sink, Store
+from streamer.model import OLDEST, Cursor, Family, Frame, Net, Record, Sink, Sought, Store
 from streamer.testing.events import an_event
 
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
@@ -22,7 +22,14 @@ def events(number: int, *, start: datetime = EPOCH + timedelta(hours=1)) -> list
 
 async def check_store(make: Callable[[], Store]) -> None:
     """Check a store's contract. `make` opens the same store each time; what was committed must be there again."""
-    for part in (_keeps_once, _counts_from_the_epoch, _keeps_its_place, _refuses_another_identity, _quarantines_once):
+    for part in (
+        _keeps_once,
+        _counts_from_the_epoch,
+        _keeps_its_place,
+        _starts_where_it_is_told,
+        _refuses_another_identity,
+        _quarantines_once,
+    ):
         await part(make)
 
 
@@ -62,12 +69,32 @@ async def _transitions(store: Store) -> int:
 async def _keeps_its_place(make: Callable[[], Store]) -> None:
     store = await _opened(make)
     assert (await store.cursor("a sink")).seq == await store.head()
-    assert (await store.cursor("an archive", oldest=True)).seq == 0
+    assert (await store.cursor("an archive", since=OLDEST)).seq == 0
     await store.commit("an archive", 2)
     await store.commit("an archive", 1)
     await store.close()
     store = await _opened(make)
-    assert await store.cursor("an archive") == Cursor(2, oldest=True), "a cursor went back, or was forgotten"
+    assert await store.cursor("an archive") == Cursor(2, OLDEST), "a cursor went back, or was forgotten"
+    await store.close()
+
+
+async def _starts_where_it_is_told(make: Callable[[], Store]) -> None:
+    store, tomorrow = await _opened(make), EPOCH + timedelta(days=1)
+    records = (await store.append("default", events(5, start=tomorrow), net=Net.LIVE)).records
+    late = (await store.append("default", events(1), net=Net.LIVE)).records
+    third = tomorrow + timedelta(seconds=2)
+    new = await store.cursor("a new sink", since=third)
+    assert (await store.after(new.seq, 10), new.since) == ([*records[2:], *late], third)
+    future = await store.cursor("a sink to be", since=tomorrow + timedelta(days=1))
+    assert future.seq == await store.head(), "there is nothing as new as that"
+    assert await store.seek("a new sink", None) == Sought(new, Cursor(await store.head()))
+    assert (await store.seek("a new sink", third)).after == new
+    await store.close()
+    store = await _opened(make)
+    assert await store.cursor("a new sink") == new, "a cursor that was moved back was forgotten"
+    with suppress(StoreError):
+        await store.seek("a sink nobody knows", None)
+        raise AssertionError("a sink that never started was moved")
     await store.close()
 
 

@@ -1,21 +1,27 @@
-"""`/api/…`: questions about runs, answered from the store."""
+"""`/api/…`: questions about runs and sinks, answered from the store."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol
 
 import orjson
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from schemas import to_json
 from streamer.durations import Duration
+from streamer.model import Record
 from streamer.reports import Bucket
 
 Answer = Callable[[], Awaitable[Any]]
 
+LETTERS_SHOWN = 100
+LETTERS_MOST = 10_000
+
 _DURATION: TypeAdapter[timedelta] = TypeAdapter(Duration)
+_LIMIT: TypeAdapter[int] = TypeAdapter(Annotated[int, Field(ge=1, le=LETTERS_MOST)])
 
 
 class History(Protocol):
@@ -23,6 +29,22 @@ class History(Protocol):
 
     async def __call__(self, *, since: timedelta, interval: timedelta, flows: Sequence[str]) -> Sequence[Bucket]:
         """Return the buckets up to now."""
+        ...
+
+
+class DeadLetters(Protocol):
+    """What sinks have refused for good."""
+
+    async def buried(self, sink: str | None = None, *, limit: int | None = None) -> Sequence[object]:
+        """Return what one sink, or any, has refused, newest first."""
+        ...
+
+    async def buried_records(self, sink: str, seqs: Sequence[int]) -> Sequence[Record]:
+        """Return these of the records that a sink has refused."""
+        ...
+
+    async def dead_letters(self, sink: str | None = None) -> int:
+        """Return how many records one sink, or any, has refused."""
         ...
 
 
@@ -46,6 +68,34 @@ def routes(zombies: Answer, history: History) -> list[Route]:
             return _json({"error": str(error)}, 400)
 
     return [Route("/api/zombies", show_zombies), Route("/api/history", show_history)]
+
+
+def sink_routes(sinks: Answer, letters: DeadLetters) -> list[Route]:
+    """Return the routes of questions about sinks and what they refused; nothing is changed by them."""
+
+    async def show_sinks(_: Request) -> Response:
+        return _json({"sinks": await sinks()})
+
+    async def show_letters(request: Request) -> Response:
+        sink = request.query_params.get("sink")
+        try:
+            limit = _LIMIT.validate_python(request.query_params.get("limit", LETTERS_SHOWN))
+        except ValidationError:
+            return _json({"error": f"limit is a number from 1 to {LETTERS_MOST}"}, 400)
+        buried = await letters.buried(sink, limit=limit)
+        return _json({"total": await letters.dead_letters(sink), "dead_letters": buried})
+
+    async def show_letter(request: Request) -> Response:
+        sink, seq = request.path_params["sink"], request.path_params["seq"]
+        for record in await letters.buried_records(sink, [seq]):
+            return Response(to_json(record.seq, record.source, record.event), media_type="application/json")
+        return _json({"error": f"{sink} has no dead letter {seq}"}, 404)
+
+    return [
+        Route("/api/sinks", show_sinks),
+        Route("/api/dead-letters", show_letters),
+        Route("/api/dead-letters/{sink:path}/{seq:int}", show_letter),
+    ]
 
 
 def _json(content: object, status: int = 200) -> Response:

@@ -50,3 +50,14 @@ def test_without_a_file_or_a_sink_it_is_said(tmp_path: Path, events: Path) -> No
     (tmp_path / "streamer.toml").write_text("")
     with pytest.raises(ConfigError, match="no sink is configured"):
         CliRunner().invoke(app, ["sinks", "route-test", str(events)], catch_exceptions=False)
+
+
+def test_a_route_decides_for_all_sinks_and_one_to_nowhere_is_refused(events: Path) -> None:
+    config = events.with_name("streamer.toml")
+    config.write_text(f'[[routes]]\nsinks = ["fail*"]\n{CONFIG}')
+    result = CliRunner().invoke(app, ["sinks", "route-test", str(events)], catch_exceptions=False)
+    _, failed, _ = (line.split() for line in result.stdout.splitlines())
+    assert failed == ["1", "FAILED", "etl", "yes", "route", "1:", "fail*"]
+    config.write_text(f'[[routes]]\nsinks = ["all", "archive"]\n{CONFIG}')
+    with pytest.raises(ConfigError, match="route 1 leads to archive, and there is no such sink"):
+        CliRunner().invoke(app, ["sinks", "route-test", str(events)], catch_exceptions=False)

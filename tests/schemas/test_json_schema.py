@@ -32,6 +32,7 @@ FILES = [
     "other.json",
     "verdict.json",
     "notice.json",
+    "alert.json",
 ]
 
 EACH = [transition(), heartbeat(), pull_step(), verdict(), event("prefect.flow-run.mine", flow_run())]

@@ -95,7 +95,7 @@ async def _read(reader: asyncio.StreamReader) -> Request | None:
     except asyncio.IncompleteReadError:
         return None
     headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:] if line)}
-    return Request(head[0], headers, await reader.readexactly(int(headers["content-length"])))
+    return Request(head[0], headers, await reader.readexactly(int(headers.get("content-length", 0))))
 
 
 def _bytes(reply: Reply) -> bytes:

@@ -13,6 +13,7 @@ from schemas.notices import expired
 from streamer.model import Record
 from streamer.sinks.cloudevents import CloudEvents
 from streamer.sinks.formats import Format, Formatted
+from streamer.surroundings import Surroundings
 from tests.frames import (
     OCCURRED,
     RUN,
@@ -37,7 +38,7 @@ def record(content: Json, source: str = "default") -> Record:
 
 def over_http(record: Record, mode: Format) -> BaseCloudEvent:
     """Return what a receiver of the SDK makes of the message that a sink would send by HTTP."""
-    encode = Formatted.model_validate({"format": mode}, context={"sources": {"default": API}}).encoder()
+    encode = Formatted.model_validate({"format": mode}, context={"surroundings": Surroundings({"default": API})}).encoder()
     message = encode(record)
     assert message
     headers = {f"ce-{name}": value for name, value in message.attributes.items()}

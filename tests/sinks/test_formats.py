@@ -11,6 +11,7 @@ from streamer import sinks
 from streamer.errors import ConfigError
 from streamer.model import Record
 from streamer.sinks.formats import Encoder, Format, Formatted, Message, messages
+from streamer.surroundings import Surroundings
 from tests.frames import bare, deployed, heartbeat, transition
 
 SOURCES = {"default": "http://prefect.example:4200/api"}
@@ -21,7 +22,7 @@ def a_record(seq: int = 7, **fields: Any) -> Record:
 
 
 def encoder(**options: Any) -> Encoder:
-    return Formatted.model_validate(options, context={"sources": SOURCES}).encoder()
+    return Formatted.model_validate(options, context={"surroundings": Surroundings(SOURCES)}).encoder()
 
 
 def message(record: Record, **options: Any) -> Message:

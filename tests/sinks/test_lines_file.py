@@ -177,3 +177,10 @@ def test_a_write_that_fails_leaves_nothing_and_the_next_one_works(path: Path) ->
     assert result.stdout == "File too large b'first\\n'\n"
     assert path.read_bytes() == b"first\nthird\n"
     assert result.stderr == ""
+
+
+def test_a_full_file_never_takes_the_place_of_another(path: Path, lines: LinesFile) -> None:
+    lines.append(b"the first twenty bytes\n", 7)
+    lines.append(b"the same again, later\n", 7)
+    assert names(path) == ["runs.000000000007.jsonl.gz", "runs.000000000008.jsonl.gz", "runs.jsonl"]
+    assert gzip.decompress((path.parent / "runs.000000000007.jsonl.gz").read_bytes()) == b"the first twenty bytes\n"

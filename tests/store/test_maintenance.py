@@ -12,7 +12,7 @@ import pytest
 
 from schemas import Event
 from streamer.errors import ConfigError, StoreError
-from streamer.model import Net
+from streamer.model import OLDEST, Net
 from streamer.store.connection import connect, size_on_disk
 from streamer.store.maintenance import adopt, backup, info, restore, vacuum
 from streamer.store.sqlite import SqliteStore
@@ -39,7 +39,7 @@ async def test_info_tells_what_the_store_holds(path: Path) -> None:
     store = SqliteStore.open(path, address="http://127.0.0.1:4280")
     await store.open_source("default", identity=IDENTITY, now=EPOCH)
     await store.append("default", events(3), net=Net.LIVE, watermark=EPOCH + timedelta(hours=2))
-    await store.cursor("a sink", oldest=True)
+    await store.cursor("a sink", since=OLDEST)
     told = info(path)
     assert (told["records"], told["ids known"], told["runs"]) == ("3, seq up to 3", "3", "3")
     assert told["service"] == "http://127.0.0.1:4280"

@@ -1,0 +1,255 @@
+"""Pure: records and time in, alerts out, one incident at a time in each group of each rule."""
+
+from collections import Counter as Tally
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from heapq import heappop, heappush
+from uuid import UUID
+
+from schemas import Alert
+from schemas.alert import AlertStatus, about
+from streamer.alerts.facts import Facts, Group, Incident, Key, Sign
+from streamer.alerts.incidents import Occurrence, as_alert, begun, gone_on, of_run
+from streamer.alerts.quiet import quiet_until
+from streamer.alerts.rule import Found, Rule
+from streamer.alerts.silences import Silence
+from streamer.model import Record
+
+REMEMBERED = timedelta(days=1)
+"""So long after its last record a group is remembered of which there is nothing to remember but that all was well."""
+
+
+class Action(StrEnum):
+    """What became of a sign that something goes wrong, or of an incident."""
+
+    FIRED = "fired"
+    DEDUPLICATED = "deduplicated"
+    RESOLVED = "resolved"
+    SILENCED = "silenced"
+
+
+@dataclass(slots=True)
+class Changes:
+    """What has changed: alerts in order with their source, groups (None: nothing to remember), and what was done."""
+
+    alerts: list[tuple[str, Alert]] = field(default_factory=list)
+    groups: dict[Key, Group | None] = field(default_factory=dict)
+    actions: Tally[tuple[str, str, Action]] = field(default_factory=Tally)
+
+    def __bool__(self) -> bool:
+        return bool(self.alerts or self.groups or self.actions)
+
+
+class Engine:
+    """All groups of all rules. Records come in the order of the log; time is told when all that occurred is known."""
+
+    def __init__(self, rules: Mapping[str, Rule], groups: Mapping[Key, Group] | None = None) -> None:
+        self.rules = rules
+        self._groups: dict[Key, Group] = {}
+        self._silences: list[Silence] = []
+        self._due: dict[Key, datetime] = {}
+        self._queue: list[tuple[datetime, Key]] = []
+        self._changes = Changes()
+        for key, group in (groups or {}).items():
+            self._remember(key, group)
+
+    def changes(self) -> Changes:
+        """Return what has changed since this was asked last."""
+        changes, self._changes = self._changes, Changes()
+        return changes
+
+    def firing(self) -> Iterator[tuple[Key, Incident]]:
+        """Yield what goes on."""
+        return ((key, group.incident) for key, group in self._groups.items() if group.incident)
+
+    def announced(self) -> Iterator[tuple[str, Alert]]:
+        """Yield what was said last of all that goes on, with its source."""
+        for key, incident in self.firing():
+            if incident.announced and incident.announced_at:
+                yield key.source, self._alert(key, incident, incident.announced_at, number=incident.announced - 1)
+
+    def take(self, record: Record) -> None:
+        """Take note of a record."""
+        for name, rule in self.rules.items():
+            group = rule.group.of(record.event)
+            if group is not None and rule.looks_at(record):
+                self._take(Key(name, record.source, group), rule, record)
+
+    def due(self) -> datetime | None:
+        """Return when time alone will tell something."""
+        while self._queue and self._due.get(self._queue[0][1]) != self._queue[0][0]:
+            heappop(self._queue)
+        return self._queue[0][0] if self._queue else None
+
+    def suspects(self, now: datetime) -> Mapping[Key, Collection[UUID]]:
+        """Return the runs of which time tells something now, if they still are what we take them for."""
+        keys = [key for key, due in self._due.items() if due <= now and key.rule in self.rules]
+        return {key: runs for key in keys if (runs := self.rules[key.rule].suspects(self._groups[key].facts, now))}
+
+    def forget(self, key: Key, runs: Collection[UUID]) -> None:
+        """Forget runs that are not what we took them for."""
+        facts = self.rules[key.rule].without(self._groups[key].facts, runs)
+        self._keep(key, self._groups[key].model_copy(update={"facts": facts}))
+
+    def pass_time(self, now: datetime) -> None:
+        """Find what is so because it is so late, the earliest first."""
+        while (due := self.due()) and due <= now:
+            key = self._queue[0][1]
+            self._pass(key, due)
+            if self._due.get(key) == due:
+                del self._due[key]  # time has told what it can
+
+    def silence(self, silences: Iterable[Silence], now: datetime) -> None:
+        """Take these silences for those that there are."""
+        self._silences = list(silences)
+        for key, incident in list(self.firing()):
+            if incident.held_until:
+                self._keep_incident(key, incident.model_copy(update={"held_until": now}))
+
+    def forget_old(self, now: datetime) -> None:
+        """Forget groups of which there is nothing to remember, and end what was found by rules that are no more."""
+        for key, group in list(self._groups.items()):
+            if key.rule not in self.rules:
+                self._resolve(key, now)
+                self._keep(key, None)
+            elif _is_idle(group) and key not in self._due and group.touched and group.touched < now - REMEMBERED:
+                self._keep(key, None)
+
+    def _take(self, key: Key, rule: Rule, record: Record) -> None:
+        group, at = self._group(key), record.event.occurred
+        found = rule.take(group.facts, record)
+        tells = found.sign is not Sign.NEITHER or found.facts != group.facts
+        if tells and not (rule.in_order and _is_outdated(group, found.sign, at)):
+            self._find(key, found, at, record)
+
+    def _pass(self, key: Key, due: datetime) -> None:
+        rule, group = self.rules[key.rule], self._group(key)
+        found = rule.passed(group.facts, due, firing=group.incident is not None)
+        if found.facts is not group.facts or found.sign is not Sign.NEITHER:
+            self._find(key, found, found.at or due, None)
+        incident = self._group(key).incident
+        if incident and rule.resolve_after and incident.last + rule.resolve_after <= due:
+            self._resolve(key, due)
+        self._announce(key, due)
+
+    def _find(self, key: Key, found: Found, at: datetime, record: Record | None) -> None:
+        group = self._group(key)
+        whom = about(record.event) if record else group.about
+        touched = max(at, group.touched or at)
+        self._keep(key, group.model_copy(update={"facts": found.facts, "about": whom, "touched": touched}))
+        if found.sign is Sign.BAD:
+            assert whom
+            if found.run:
+                whom = of_run(found.run, found.facts.overdue[found.run].name, whom)
+            reason = self.rules[key.rule].reason(found.facts, record)
+            self._go_wrong(key, Occurrence(reason, at, whom, record.event if record else None))
+        elif found.sign is Sign.GOOD:
+            self._resolve(key, at)
+        self._announce(key, at)
+
+    def _go_wrong(self, key: Key, occurrence: Occurrence) -> None:
+        incident = self._group(key).incident
+        if incident:
+            self._count(key, Action.DEDUPLICATED)
+        self._keep_incident(key, gone_on(incident, occurrence) if incident else begun(key, occurrence))
+
+    def _resolve(self, key: Key, at: datetime) -> None:
+        group = self._group(key)
+        if group.incident and group.incident.announced:
+            self._say(key, self._alert(key, group.incident, at, status=AlertStatus.RESOLVED))
+            self._count(key, Action.RESOLVED)
+        good = max(at, group.good or at)
+        self._keep(key, group.model_copy(update={"incident": None, "good": good}))
+
+    def _announce(self, key: Key, at: datetime) -> None:
+        """Say that an incident goes on if it is time to, and nobody wants to be left alone."""
+        incident = self._group(key).incident
+        if incident is None or (due := self._announcement_due(key, incident)) is None or at < due:
+            return
+        news = self._alert(key, incident, at)
+        if until := self._held_until(key, news):
+            if not incident.announced and not incident.held_until:
+                self._count(key, Action.SILENCED)
+            self._keep_incident(key, incident.model_copy(update={"held_until": until}))
+            return
+        self._say(key, news)
+        if not incident.announced:
+            self._count(key, Action.FIRED)
+        said = {"announced": incident.announced + 1, "announced_at": at, "held_until": None}
+        self._keep_incident(key, incident.model_copy(update=said))
+
+    def _announcement_due(self, key: Key, incident: Incident) -> datetime | None:
+        """Return when it is to be said that an incident goes on; None if it has been said for good."""
+        if incident.announced_at is None:
+            return incident.held_until or incident.since
+        repeat = self.rules[key.rule].repeat
+        return max(incident.announced_at + repeat, incident.held_until or incident.announced_at) if repeat else None
+
+    def _held_until(self, key: Key, news: Alert) -> datetime | None:
+        rule, record = self.rules[key.rule], Record(0, key.source, news)
+        ends = [each.ends for each in self._silences if each.covers(record)]
+        quiet = quiet_until(rule.quiet, news.occurred, rule.zone)
+        return max([*ends, *([quiet] if quiet else [])], default=None)
+
+    def _alert(
+        self,
+        key: Key,
+        incident: Incident,
+        at: datetime,
+        *,
+        status: AlertStatus = AlertStatus.FIRING,
+        number: int | None = None,
+    ) -> Alert:
+        severity = self.rules[key.rule].severity if key.rule in self.rules else "none"
+        return as_alert(key, severity, incident, status, at, number=number)
+
+    def _say(self, key: Key, news: Alert) -> None:
+        self._changes.alerts.append((key.source, news))
+
+    def _count(self, key: Key, action: Action) -> None:
+        self._changes.actions[key.rule, key.source, action] += 1
+
+    def _group(self, key: Key) -> Group:
+        return self._groups.get(key) or Group()
+
+    def _keep_incident(self, key: Key, incident: Incident) -> None:
+        self._keep(key, self._group(key).model_copy(update={"incident": incident}))
+
+    def _keep(self, key: Key, group: Group | None) -> None:
+        self._changes.groups[key] = group
+        self._remember(key, group)
+
+    def _remember(self, key: Key, group: Group | None) -> None:
+        if group is None:
+            self._groups.pop(key, None)
+            self._due.pop(key, None)
+            return
+        self._groups[key] = group
+        due = self._due_of(key, group)
+        if due is None:
+            self._due.pop(key, None)
+        elif due != self._due.get(key):
+            self._due[key] = due
+            heappush(self._queue, (due, key))
+
+    def _due_of(self, key: Key, group: Group) -> datetime | None:
+        if (rule := self.rules.get(key.rule)) is None:
+            return None
+        dues = [rule.due(group.facts, firing=group.incident is not None)]
+        if incident := group.incident:
+            dues.append(self._announcement_due(key, incident))
+            dues.append(incident.last + rule.resolve_after if rule.resolve_after else None)
+        return min((due for due in dues if due), default=None)
+
+
+def _is_outdated(group: Group, sign: Sign, at: datetime) -> bool:
+    """Tell whether what is found is known to have changed since."""
+    if sign is Sign.GOOD:
+        return group.incident is not None and at < group.incident.last
+    return group.good is not None and at < group.good
+
+
+def _is_idle(group: Group) -> bool:
+    return group.incident is None and group.facts == Facts()

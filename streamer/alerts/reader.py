@@ -1,0 +1,140 @@
+"""The reader of the log that has the engine look at it, and puts what it concludes into the log."""
+
+import asyncio
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
+from datetime import timedelta
+from itertools import groupby
+from operator import itemgetter
+from uuid import UUID
+
+import structlog
+
+from schemas import Alert
+from streamer.alerts.engine import Action, Changes, Engine
+from streamer.alerts.facts import Group, Key
+from streamer.alerts.rule import Rule
+from streamer.alerts.silences import Silence
+from streamer.log import Log
+from streamer.model import ALERTS_READER, Clock, Conclusions, Counter, Family, Progress, Put, Record
+
+AT_ONCE = 500
+TICK_SECONDS = 1.0
+LATE = timedelta(seconds=5)
+"""So long after a time we take it that all that occurred before it has come."""
+TIDY_SECONDS = 3600.0
+
+logger = structlog.get_logger(__name__)
+
+
+class Alerting:
+    """Alerts of one log. Nothing is concluded from time while `sees` says that something is missing."""
+
+    def __init__(
+        self, engine: Engine, log: Log, put: Put, clock: Clock, *, sees: Callable[[], bool], tick: float = TICK_SECONDS
+    ) -> None:
+        self.engine = engine
+        self._log = log
+        self._put = put
+        self._clock = clock
+        self._sees = sees
+        self._tick = tick
+        self._seq = 0
+        self._tidied = float("-inf")
+
+    @classmethod
+    async def open(
+        cls, rules: Mapping[str, Rule], log: Log, put: Put, clock: Clock, *, sees: Callable[[], bool]
+    ) -> "Alerting":
+        """Go on from where the store says that we were; the first time, from the head of the log."""
+        groups = {Key(*key): Group.model_validate_json(body) for key, body in (await log.store.remembered()).items()}
+        alerting = cls(Engine(rules, groups), log, put, clock, sees=sees)
+        if alerting.is_needed:
+            alerting._seq = (await log.store.cursor(ALERTS_READER)).seq
+        return alerting
+
+    @property
+    def is_needed(self) -> bool:
+        """Tell whether there are rules, or something is left of rules that there were."""
+        return bool(self.engine.rules) or any(self.engine.firing())
+
+    def silence(self, silences: Iterable[Silence]) -> None:
+        """Take these silences for those that there are."""
+        self.engine.silence(silences, self._clock.now())
+
+    def firing(self) -> list[Record]:
+        """Return what was said last of all that goes on, as records without a place in the log."""
+        return [Record(0, source, alert) for source, alert in self.engine.announced()]
+
+    async def run(self) -> None:
+        """Read and conclude, for ever; until all is over if there are no rules any more."""
+        while self.is_needed:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._tick):
+                    await self._log.wait(self._seq)
+            await self.look()
+
+    async def look(self) -> None:
+        """Conclude what follows from the next records; from time, if there are none."""
+        head = self._log.head
+        records = await self._log.after(self._seq, AT_ONCE)
+        for record in records:
+            if not self._log.is_history(record):
+                self.engine.take(record)
+        self._seq = records[-1].seq if records else head
+        if not records and self._sees():
+            await self._pass_time()
+        if changes := self.engine.changes():
+            await self._conclude(changes)
+
+    async def _pass_time(self) -> None:
+        now = self._clock.now() - LATE
+        for key, runs in self.engine.suspects(now).items():
+            if gone := await self._gone(key, runs):
+                self.engine.forget(key, gone)
+        self.engine.pass_time(now)
+        if self._clock.monotonic() - self._tidied > TIDY_SECONDS:
+            self._tidied = self._clock.monotonic()
+            self.engine.forget_old(now)
+
+    async def _gone(self, key: Key, runs: Collection[UUID]) -> list[UUID]:
+        """Return those of these runs that are not what we took them for: what comes late may have misled us."""
+        known, rule = await self._log.store.runs(runs), self.engine.rules[key.rule]
+        return [run for run in runs if not rule.stands(known.get(run))]
+
+    async def _conclude(self, changes: Changes) -> None:
+        reached = asyncio.Event()
+        for conclusions in self._conclusions(changes, reached):
+            await self._put(conclusions)
+        await reached.wait()
+        for source, alert in changes.alerts:
+            told = alert.situation
+            logger.info("alert", status=told.status, rule=told.rule, source=source, group=told.group, why=told.reason)
+
+    def _conclusions(self, changes: Changes, reached: asyncio.Event) -> Iterator[Conclusions]:
+        """Yield the alerts by source, in order; with the last goes how far we have come."""
+        by_source = [(source, [alert for _, alert in some]) for source, some in groupby(changes.alerts, itemgetter(0))]
+        last_source, last = by_source.pop() if by_source else (_any_source(changes), list[Alert]())
+        for source, alerts in by_source:
+            yield Conclusions(source, alerts, Progress(ALERTS_READER, 0), lambda: None)
+        memory: dict[tuple[str, str, str], bytes | None] = {key: _body(group) for key, group in changes.groups.items()}
+        raised = {counter_of(source, rule, action): by for (rule, source, action), by in changes.actions.items()}
+        yield Conclusions(last_source, last, Progress(ALERTS_READER, self._seq, memory, raised), reached.set)
+
+
+def counter_of(source: str, rule: str, action: Action) -> Counter:
+    """Return what counts an action."""
+    return Counter(Family.ALERTS, source, labels=(rule, action))
+
+
+def _body(group: Group | None) -> bytes | None:
+    return group.model_dump_json().encode() if group else None
+
+
+def _any_source(changes: Changes) -> str:
+    return next(iter(changes.groups)).source
+
+
+def never_yet(rules: Iterable[str], source: str) -> list[Counter]:
+    """Return the counters that are shown at 0 before anything was done."""
+    return [counter_of(source, rule, action) for rule in rules for action in Action]

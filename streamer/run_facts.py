@@ -1,0 +1,82 @@
+"""What store and server know of the run of a record, for whoever tells a person of it: quickly, or not at all."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from datetime import timedelta
+from uuid import UUID
+
+from streamer.alert_message import last_lines
+from streamer.clock import ServerClock
+from streamer.config import Settings
+from streamer.connecting import connection_of
+from streamer.errors import ConfigError, SourceError, StoreError
+from streamer.instruments import Instruments
+from streamer.model import Record, RunState, Store
+from streamer.redaction import Droppable
+from streamer.source.api import Api
+from streamer.source.logs import last_messages
+from streamer.surroundings import NO_DETAILS, RunDetails
+
+SECONDS = 1.5
+REST_SECONDS = 30.0
+"""How long a server that did not answer in time is not asked again: an alert should not wait for it."""
+
+PER_MINUTE = 60
+MOST_MESSAGES = 200
+
+
+class RunFacts:
+    """Ask store and server. Both may be gone: then there is nothing to tell, and the message goes out without it."""
+
+    def __init__(self, settings: Settings, store: Store, clock: ServerClock, instruments: Instruments) -> None:
+        self._settings = settings
+        self._store = store
+        self._clock = clock
+        self._instruments = instruments
+        self._api: Api | None = None
+        self._not_before = 0.0
+
+    async def of(self, record: Record, most_lines: int) -> RunDetails:
+        """Return how long the run has been at work, and so many of the last lines of its log, as far as known."""
+        run = record.event.run_id
+        if run is None:
+            return NO_DETAILS
+        worked, lines = await asyncio.gather(self._worked(record, run), self._lines(run, most_lines))
+        return RunDetails(worked, tuple(lines))
+
+    async def close(self) -> None:
+        """Close the connections."""
+        if self._api:
+            await self._api.close()
+
+    async def _worked(self, record: Record, run: UUID) -> timedelta | None:
+        try:
+            async with asyncio.timeout(SECONDS):
+                known = (await self._store.runs([run])).get(run)
+        except (StoreError, TimeoutError):
+            return None
+        return _worked(known, record) if known else None
+
+    async def _lines(self, run: UUID, most: int) -> Sequence[str]:
+        redaction = self._settings.redact
+        if not most or Droppable.MESSAGE in redaction.drop or time.monotonic() < self._not_before:
+            return ()
+        try:
+            async with asyncio.timeout(SECONDS):
+                messages = await last_messages(self._connected(), run, min(most, MOST_MESSAGES))
+        except (ConfigError, SourceError, TimeoutError, KeyError, TypeError, ValueError):
+            self._not_before = time.monotonic() + REST_SECONDS
+            return ()
+        return last_lines((redaction.masked(each) for each in messages), most)
+
+    def _connected(self) -> Api:
+        if self._api is None:
+            connection = connection_of(self._settings)
+            self._api = Api(connection, self._clock, self._instruments, per_minute=PER_MINUTE)
+        return self._api
+
+
+def _worked(run: RunState, record: Record) -> timedelta | None:
+    until = run.ended_at or record.event.occurred
+    return until - run.started_at if run.started_at and until >= run.started_at else None

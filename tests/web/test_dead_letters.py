@@ -1,0 +1,77 @@
+"""`/api/sinks` and `/api/dead-letters`: what is asked for, what is answered, what is refused."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import pytest
+from starlette.applications import Starlette
+
+from streamer.model import Net
+from streamer.store.sqlite import SqliteStore
+from streamer.testing.conformance import events
+from streamer.web import api
+from tests.store.agreement import opened
+
+SINK = "https://host:8443/hook?tenant=a b"
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
+    """Return a store with three dead letters, two of them of a sink with a difficult name."""
+    store = await opened(tmp_path / "store.db")
+    for record in (await store.append("default", events(3), net=Net.LIVE)).records:
+        await store.bury(SINK if record.seq < 3 else "another", record, f"reason {record.seq}")
+    yield store
+    await store.close()
+
+
+@pytest.fixture
+async def http(store: SqliteStore) -> AsyncIterator[httpx.AsyncClient]:
+    async def sinks() -> list[dict[str, str]]:
+        return [{"name": SINK}]
+
+    app = Starlette(routes=list(api.sink_routes(sinks, store)))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://streamer") as client:
+        yield client
+
+
+async def test_sinks_are_told(http: httpx.AsyncClient) -> None:
+    assert (await http.get("/api/sinks")).json() == {"sinks": [{"name": SINK}]}
+
+
+async def test_dead_letters_are_told_newest_first(http: httpx.AsyncClient) -> None:
+    answer = (await http.get("/api/dead-letters")).json()
+    assert (answer["total"], [each["seq"] for each in answer["dead_letters"]]) == (3, [3, 2, 1])
+    assert answer["dead_letters"][0] | {"buried": "", "size": 0} == {
+        "sink": "another",
+        "seq": 3,
+        "source": "default",
+        "reason": "reason 3",
+        "buried": "",
+        "size": 0,
+    }
+
+
+async def test_only_a_sinks_and_only_so_many_are_told(http: httpx.AsyncClient) -> None:
+    answer = (await http.get("/api/dead-letters", params={"sink": SINK, "limit": "1"})).json()
+    assert (answer["total"], [each["seq"] for each in answer["dead_letters"]]) == (2, [2])
+
+
+@pytest.mark.parametrize("limit", ["0", "-1", "many", "10001", "1" * 5000])
+async def test_a_limit_that_is_none_is_refused(http: httpx.AsyncClient, limit: str) -> None:
+    answer = await http.get("/api/dead-letters", params={"limit": limit})
+    assert (answer.status_code, answer.json()) == (400, {"error": "limit is a number from 1 to 10000"})
+
+
+async def test_a_dead_letter_is_shown_as_its_record(http: httpx.AsyncClient, store: SqliteStore) -> None:
+    name = httpx.URL("http://streamer", params={"sink": SINK}).query.decode().removeprefix("sink=").replace("+", "%20")
+    answer = await http.get(f"/api/dead-letters/{name}/2")
+    (record,) = await store.buried_records(SINK, [2])
+    assert (answer.json()["seq"], answer.json()["id"]) == (2, str(record.event.id))
+
+
+@pytest.mark.parametrize("path", [f"{SINK.partition('?')[0]}/1", "another/1", "nobody/3"])
+async def test_what_is_no_dead_letter_is_not_found(http: httpx.AsyncClient, path: str) -> None:
+    answer = await http.get(f"/api/dead-letters/{path}")
+    assert (answer.status_code, "has no dead letter" in answer.json()["error"]) == (404, True)
