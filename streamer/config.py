@@ -25,6 +25,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from streamer import prefect_settings, sinks
 from streamer.alerts.conditions import AnyRule
+from streamer.alerts.rule import Rule
 from streamer.audit import AGES
 from streamer.batching import Batching
 from streamer.dead_man import DeadManSettings
@@ -283,6 +284,14 @@ def load(config: Path | None = None, **flags: Any) -> Settings:
         field = str(error).partition('"')[2].partition('"')[0]
         hint = 'lists and tables are JSON there, such as ["a", "b"] or {"name": "value"}'
         raise ConfigError(f"the environment's STREAMER_{field.upper()} is no JSON", hint) from None
+
+
+def rules_in(file: Path) -> Mapping[str, Rule]:
+    """Return the rules of a configuration, whatever else is in it; raise `ConfigError` as `load` does."""
+    try:
+        return only(alerts=find_and_read(file, home()).get("alerts", {})).alerts
+    except ValidationError as error:
+        raise ConfigError("; ".join(_sentence(each) for each in error.errors())) from None
 
 
 def page_of(api_url: str) -> str:

@@ -13,8 +13,8 @@ from uuid import UUID
 
 from schemas import Event, Heartbeat, InvalidEvent, StateType
 
-ALERTS_READER = "alerts"
-"""The reader that looks for alerts: it has a cursor as sinks do, but is none."""
+ALERTS_READER = "streamer.alerts"
+"""The reader that looks for alerts: it has a cursor as sinks do, but is none, and is named as none would be."""
 
 OLDEST = datetime.min.replace(tzinfo=UTC)
 """Since when a reader wants records that wants them all."""
@@ -391,12 +391,24 @@ class Store(Protocol):
         """Return what readers have put into their progress as what they remember."""
         ...
 
+    async def silences(self) -> Mapping[str, bytes]:
+        """Return all silences by id, each as it was put here."""
+        ...
+
+    async def drop_silence(self, ident: str) -> bool:
+        """Forget a silence; tell whether there was one."""
+        ...
+
     async def commit(self, reader: str, seq: int) -> None:
         """Move the reader's cursor on to what it has acknowledged; never back."""
         ...
 
     async def seek(self, reader: str, since: datetime | None) -> Sought:
         """Move the reader's cursor, back too, to where a new one would be that starts so."""
+        ...
+
+    async def forget(self, reader: str) -> tuple[int, int]:
+        """Drop a reader's cursor and dead letters; return how many there were of each."""
         ...
 
     async def bury(self, sink: str, record: Record, reason: str) -> None:

@@ -1,7 +1,7 @@
 """What an operator can ask and have done: by the running service if there is one, or else by this process."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -9,15 +9,15 @@ from typing import Any
 import httpx
 import orjson
 
+from streamer import silencing, sink_orders
+from streamer.alert_list import silences, stored_alerts
 from streamer.config import Settings
 from streamer.core import Core, open_core
 from streamer.deliveries import sinks_of
-from streamer.delivery import Delivery
 from streamer.errors import ConfigError, StoreError
 from streamer.model import Mark
-from streamer.sink_list import ListedSink, SinkState, never_started, stopped_sinks
-from streamer.sink_trial import marked, tried, tried_here
-from streamer.starts import read_since
+from streamer.sink_list import SinkState, never_started, stopped_sinks
+from streamer.sink_trial import tried_here
 from streamer.store.lock import RunningService, running_service
 from streamer.store.sqlite import SqliteStore
 
@@ -36,7 +36,7 @@ async def act(settings: Settings, name: str, **arguments: Any) -> Answer:
     """Have it done, and return the answer."""
     if service := running_service(settings.store_path):
         return await _ask(service, "POST", f"/api/control/{name}", json=arguments)
-    async with open_core(settings.model_copy(update={"sinks": {}, "sink": []})) as core:
+    async with open_core(settings.model_copy(update={"sinks": {}, "sink": [], "routes": []})) as core:
         moving = asyncio.create_task(core.pipeline().run())
         try:
             return await commands(core)[name](**arguments)
@@ -65,8 +65,30 @@ async def listed_sinks(settings: Settings) -> list[dict[str, Any]]:
         await store.close()
 
 
-def _as_json(sinks: list[ListedSink]) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = orjson.loads(orjson.dumps(sinks, option=orjson.OPT_UTC_Z))
+async def listed_alerts(settings: Settings) -> list[dict[str, Any]]:
+    """Return what fires as JSON has it: as the running service has it, or as its store tells."""
+    if answer := await answer_of_service(settings, "/api/alerts"):
+        return list(answer["alerts"])
+    store = SqliteStore.open_read_only(settings.store_path)
+    try:
+        return _as_json(await stored_alerts(store, settings, now=datetime.now(UTC)))
+    finally:
+        await store.close()
+
+
+async def listed_silences(settings: Settings) -> list[dict[str, Any]]:
+    """Return the silences that have not ended as JSON has them."""
+    if answer := await answer_of_service(settings, "/api/alerts/silences"):
+        return list(answer["silences"])
+    store = SqliteStore.open_read_only(settings.store_path)
+    try:
+        return [each.as_json() for each in await silences(store, now=datetime.now(UTC))]
+    finally:
+        await store.close()
+
+
+def _as_json(listed: Sequence[object]) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = orjson.loads(orjson.dumps(listed, option=orjson.OPT_UTC_Z))
     return found
 
 
@@ -107,70 +129,13 @@ async def _retry_refused(core: Core, keys: list[str]) -> Answer:
     return {"retried": len(frames), "accepted": len(frames) - len(left)}
 
 
-async def _retry_buried(core: Core, sink: str, seqs: list[int]) -> Answer:
-    """Give a sink again what it refused; what it does not take has the newest reason."""
-    delivery, delivered = _required_delivery(core, sink), []
-    for record in await core.store.buried_records(sink, seqs):
-        if reason := await delivery.retry(record):
-            await core.store.bury(sink, record, reason)
-        else:
-            delivered.append(record.seq)
-            await core.store.exhume(sink, [record.seq])
-    await delivery.count_dead_letters()
-    return {"retried": len(seqs), "delivered": len(delivered)}
-
-
-async def _drop_buried(core: Core, sink: str, seqs: list[int]) -> Answer:
-    """Forget what a sink refused."""
-    dropped = await core.store.exhume(sink, seqs)
-    for delivery in core.deliveries:
-        await delivery.count_dead_letters()
-    return {"dropped": dropped}
-
-
-async def _seek(core: Core, sink: str, to: str) -> Answer:
-    """Move a sink to another place in the log, back too."""
-    since, delivery = read_since(to, now=core.clock.now()), _delivery(core, sink)
-    sought = await (delivery.seek(since) if delivery else core.store.seek(sink, since))
-    low, high = sorted((sought.before.seq, sought.after.seq))
-    return {"before": sought.before.seq, "after": sought.after.seq, "records": await core.store.between(low, high)}
-
-
-async def _forget(core: Core, sink: str) -> Answer:
-    """Drop what the store keeps of a sink that is configured no more."""
-    if _delivery(core, sink):
-        hint = "take it out of the configuration first, and have that read again: SIGHUP, or a restart"
-        raise StoreError(f"the sink {sink!r} is configured", hint)
-    cursors, letters = await core.store.forget(sink)
-    if not cursors + letters:
-        raise StoreError(f"the store knows no sink {sink!r}", "`streamer sinks list` shows those there are")
-    return {"dead_letters": letters}
-
-
-async def _test(core: Core, sink: str) -> Answer:
-    """Give a sink a marked record out of turn."""
-    delivery = _required_delivery(core, sink)
-    record = marked(core.settings.source, sink, place=delivery.acked, now=core.clock.now())
-    settings = core.sinks.settings.get(sink)
-    return await tried(record, delivery.give, settings.options if settings else {})
-
-
-def _delivery(core: Core, sink: str) -> Delivery | None:
-    return next((each for each in core.deliveries if each.name == sink), None)
-
-
-def _required_delivery(core: Core, sink: str) -> Delivery:
-    if delivery := _delivery(core, sink):
-        return delivery
-    hint = "a running service that has the sink is needed: `streamer run`"
-    raise StoreError(f"no sink {sink!r} runs here", hint)
-
-
 _COMMANDS: Mapping[str, Command] = {
     "quarantine/retry": _retry_refused,
-    "dead-letters/retry": _retry_buried,
-    "dead-letters/drop": _drop_buried,
-    "sinks/seek": _seek,
-    "sinks/forget": _forget,
-    "sinks/test": _test,
+    "dead-letters/retry": sink_orders.retry_buried,
+    "dead-letters/drop": sink_orders.drop_buried,
+    "sinks/seek": sink_orders.seek,
+    "sinks/forget": sink_orders.forget,
+    "sinks/test": sink_orders.test,
+    "alerts/silence": silencing.silence,
+    "alerts/unsilence": silencing.unsilence,
 }

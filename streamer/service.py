@@ -17,7 +17,8 @@ from typing import Any
 import structlog
 import uvicorn
 
-from streamer import __version__
+from streamer import __version__, alert_list
+from streamer.alerts.reader import never_yet
 from streamer.board import Board
 from streamer.config import Settings
 from streamer.core import Core, open_core
@@ -79,7 +80,7 @@ class Service:
         return self._started.result()[1]
 
     def reload(self) -> None:
-        """Ask the service to read its settings again, and to take over the sinks."""
+        """Ask the service to read its settings again, and to take over sinks and rules."""
         self._reloading.set()
 
     def stop(self) -> None:
@@ -146,14 +147,17 @@ class Service:
 
 
 async def _reload(core: Core, read_again: Callable[[], Settings]) -> bool:
-    """Take over the sinks as the settings have them now; tell whether that could be done."""
+    """Take over the sinks and rules as the settings have them now; tell whether that could be done."""
     try:
         settings = read_again()
         await core.sinks.change(sinks_of(settings), settings.routes)
+        await core.alerting.change(settings.alerts)
     except ConfigError as error:
         logger.error("the configuration is refused, and the one before stays", error=str(error), hint=error.hint)  # noqa: TRY400 - it is a sentence, not a fault of ours
         return False
-    logger.info("the configuration was read again", sinks=[delivery.name for delivery in core.deliveries])
+    core.metrics.begin_at_0(never_yet(settings.alerts, core.settings.source))
+    names = [delivery.name for delivery in core.deliveries]
+    logger.info("the configuration was read again", sinks=names, alerts=list(settings.alerts))
     await say_which_were_removed(core)
     if waiting := [name for name in Settings.model_fields if _differs(name, settings, core.settings)]:
         logger.warning("some settings take effect at the next start only", settings=waiting)
@@ -161,20 +165,30 @@ async def _reload(core: Core, read_again: Callable[[], Settings]) -> bool:
 
 
 def _differs(name: str, settings: Settings, before: Settings) -> bool:
-    return name not in ("sinks", "sink", "routes") and getattr(settings, name) != getattr(before, name)
+    return name not in ("sinks", "sink", "routes", "alerts") and getattr(settings, name) != getattr(before, name)
 
 
 def _app(core: Core) -> Any:
     questions = api.routes(partial(_zombies, core), partial(_history, core))
     questions += api.sink_routes(partial(running_sinks, core), core.store)
+    questions += api.alert_routes(partial(_alerts, core), partial(_silences, core))
     orders = control.routes(core.store.token, commands(core))
     newest = partial(core.log.newest, NEWEST_SHOWN)
-    return create_app(core.metrics, partial(status_of, core), newest, [*orders, *questions])
+    firing = partial(alert_list.running_alerts, core)
+    return create_app(core.metrics, partial(status_of, core), newest, [*orders, *questions], firing=firing)
 
 
 async def _zombies(core: Core) -> list[dict[str, Any]]:
     """Return the runs that a verdict stands of."""
     return [as_json(run, core.metrics.names) for run in await core.store.find_runs(judged=True, limit=ZOMBIES_SHOWN)]
+
+
+async def _alerts(core: Core) -> list[alert_list.ListedAlert]:
+    return alert_list.running_alerts(core)
+
+
+async def _silences(core: Core) -> list[dict[str, Any]]:
+    return [each.as_json() for each in await alert_list.silences(core.store, now=core.clock.now())]
 
 
 async def _history(core: Core, *, since: timedelta, interval: timedelta, flows: Sequence[str]) -> list[Bucket]:

@@ -42,6 +42,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"alerts", "source", "store", "sinks", "push", "web", "metrics"}),
     frozenset(
         {
+            "alert_list",
             "board",
             "client",
             "config",
@@ -57,7 +58,9 @@ LAYERS: tuple[frozenset[str], ...] = (
             "rules",
             "run_facts",
             "service",
+            "silencing",
             "sink_list",
+            "sink_orders",
             "sink_trial",
             "toml_file",
             "pushes",

@@ -22,6 +22,7 @@ from streamer.store.sqlite import SqliteStore
 from streamer.testing import an_event
 from streamer.testing.conformance import EPOCH
 from tests.frames import Json, bare, event, flow_run, frame, heartbeat, related, transition, verdict
+from tests.incidents import an_alert
 
 OCCURRED = EPOCH + timedelta(hours=1)
 
@@ -115,6 +116,7 @@ REFUSED = {
     "an event of no flow run": (bare(event("prefect.flow-run.Running", {"prefect.resource.id": "x"})), "forged"),
     "an oversize frame": (frame(an_event(comment="x" * MAX_FRAME_BYTES)), "oversize"),
     "an event that pretends to be ours": (frame(verdict()), "forged"),
+    "an event that pretends to be an alert of ours": (an_alert().event.raw, "forged"),
     "one that pretends badly": (frame(verdict(payload={})), "schema"),
     "no bytes": (b"", "json"),
 }

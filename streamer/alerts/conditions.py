@@ -27,6 +27,7 @@ class OnTransition(Rule):
     """A run enters a state that `match` names, FAILED or CRASHED unless it names some, until one enters `resolve`."""
 
     in_order = True
+    adjustable = Rule.adjustable | {"resolve"}
 
     on: Literal["transition"]
     match: Criteria = Criteria(states=FAILURES)
@@ -60,6 +61,8 @@ class OnTransition(Rule):
 
 class OnVerdict(StatelessRule):
     """A verdict stands of a run, until it recovers or moves on."""
+
+    adjustable = Rule.adjustable | {"verdicts"}
 
     on: Literal["verdict"]
     verdicts: Annotated[tuple[VerdictStatus, ...], Field(min_length=1)] = (VerdictStatus.ZOMBIE,)
@@ -100,6 +103,7 @@ class OnFailures(StatelessRule):
     """So many runs fail or crash, one after the other until one completes; or `within` a time, until it has passed."""
 
     in_order = True
+    adjustable = Rule.adjustable | {"count"}
 
     on: Literal["failures"]
     count: Annotated[int, Field(ge=1, le=10_000)]
@@ -141,6 +145,8 @@ class OnFailures(StatelessRule):
 
 class OnFailureRate(StatelessRule):
     """So many per cent of the runs that ended `within` a time failed or crashed, of so many runs at the `least`."""
+
+    adjustable = Rule.adjustable | {"percent", "least"}
 
     on: Literal["failure_rate"]
     percent: Annotated[float, Field(gt=0, le=100)]
@@ -198,6 +204,8 @@ class OnNoSuccess(StatelessRule):
     A group of which nothing is heard for as long as `forget` is given up.
     """
 
+    adjustable = Rule.adjustable | {"within", "forget"}
+
     on: Literal["no_success"]
     within: Span
     forget: Span = timedelta(days=30)
@@ -236,6 +244,8 @@ class OnNoSuccess(StatelessRule):
 
 class OnHeld(StatelessRule):
     """A run is in one of the `states` for `longer` than a time, until it leaves it."""
+
+    adjustable = Rule.adjustable | {"longer"}
 
     on: Literal["held"]
     states: Annotated[tuple[StateType, ...], Field(min_length=1)]

@@ -1,7 +1,7 @@
 """Pure: records and time in, alerts out, one incident at a time in each group of each rule."""
 
 from collections import Counter as Tally
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -14,7 +14,7 @@ from streamer.alerts.facts import Facts, Group, Incident, Key, Sign
 from streamer.alerts.incidents import Occurrence, as_alert, begun, gone_on, of_run
 from streamer.alerts.quiet import quiet_until
 from streamer.alerts.rule import Found, Rule
-from streamer.alerts.silences import Silence
+from streamer.alerts.silences import Silence, silenced_until
 from streamer.model import Record
 
 REMEMBERED = timedelta(days=1)
@@ -48,7 +48,7 @@ class Engine:
     def __init__(self, rules: Mapping[str, Rule], groups: Mapping[Key, Group] | None = None) -> None:
         self.rules = rules
         self._groups: dict[Key, Group] = {}
-        self._silences: list[Silence] = []
+        self.silences: Sequence[Silence] = ()
         self._due: dict[Key, datetime] = {}
         self._queue: list[tuple[datetime, Key]] = []
         self._changes = Changes()
@@ -60,6 +60,18 @@ class Engine:
         changes, self._changes = self._changes, Changes()
         return changes
 
+    @property
+    def has_changed(self) -> bool:
+        """Tell whether there is something that `changes` would return."""
+        return bool(self._changes)
+
+    def change(self, rules: Mapping[str, Rule], now: datetime) -> None:
+        """Go by these rules from now on."""
+        self.rules = rules
+        self.forget_old(now)
+        for key, group in list(self._groups.items()):
+            self._remember(key, group)  # other rules have other dues
+
     def firing(self) -> Iterator[tuple[Key, Incident]]:
         """Yield what goes on."""
         return ((key, group.incident) for key, group in self._groups.items() if group.incident)
@@ -68,7 +80,8 @@ class Engine:
         """Yield what was said last of all that goes on, with its source."""
         for key, incident in self.firing():
             if incident.announced and incident.announced_at:
-                yield key.source, self._alert(key, incident, incident.announced_at, number=incident.announced - 1)
+                number = incident.announced - 1
+                yield key.source, as_alert(key, incident, AlertStatus.FIRING, incident.announced_at, number=number)
 
     def take(self, record: Record) -> None:
         """Take note of a record."""
@@ -103,15 +116,20 @@ class Engine:
 
     def silence(self, silences: Iterable[Silence], now: datetime) -> None:
         """Take these silences for those that there are."""
-        self._silences = list(silences)
+        self.silences = tuple(silences)
         for key, incident in list(self.firing()):
             if incident.held_until:
-                self._keep_incident(key, incident.model_copy(update={"held_until": now}))
+                again = min(incident.held_until, max(now, incident.since))
+                self._keep_incident(key, incident.model_copy(update={"held_until": again}))
 
     def forget_old(self, now: datetime) -> None:
-        """Forget groups of which there is nothing to remember, and end what was found by rules that are no more."""
+        """Forget groups of which there is nothing to remember, and end what was found by rules that are no more.
+
+        A rule that looks for something else than the one that had its name is another one.
+        """
         for key, group in list(self._groups.items()):
-            if key.rule not in self.rules:
+            rule = self.rules.get(key.rule)
+            if rule is None or rule.fingerprint != group.fingerprint:
                 self._resolve(key, now)
                 self._keep(key, None)
             elif _is_idle(group) and key not in self._due and group.touched and group.touched < now - REMEMBERED:
@@ -153,12 +171,14 @@ class Engine:
         incident = self._group(key).incident
         if incident:
             self._count(key, Action.DEDUPLICATED)
-        self._keep_incident(key, gone_on(incident, occurrence) if incident else begun(key, occurrence))
+            self._keep_incident(key, gone_on(incident, occurrence))
+        else:
+            self._keep_incident(key, begun(key, self.rules[key.rule].severity, occurrence))
 
     def _resolve(self, key: Key, at: datetime) -> None:
         group = self._group(key)
         if group.incident and group.incident.announced:
-            self._say(key, self._alert(key, group.incident, at, status=AlertStatus.RESOLVED))
+            self._say(key, as_alert(key, group.incident, AlertStatus.RESOLVED, at))
             self._count(key, Action.RESOLVED)
         good = max(at, group.good or at)
         self._keep(key, group.model_copy(update={"incident": None, "good": good}))
@@ -168,7 +188,7 @@ class Engine:
         incident = self._group(key).incident
         if incident is None or (due := self._announcement_due(key, incident)) is None or at < due:
             return
-        news = self._alert(key, incident, at)
+        news = as_alert(key, incident, AlertStatus.FIRING, at)
         if until := self._held_until(key, news):
             if not incident.announced and not incident.held_until:
                 self._count(key, Action.SILENCED)
@@ -188,22 +208,10 @@ class Engine:
         return max(incident.announced_at + repeat, incident.held_until or incident.announced_at) if repeat else None
 
     def _held_until(self, key: Key, news: Alert) -> datetime | None:
-        rule, record = self.rules[key.rule], Record(0, key.source, news)
-        ends = [each.ends for each in self._silences if each.covers(record)]
+        rule = self.rules[key.rule]
         quiet = quiet_until(rule.quiet, news.occurred, rule.zone)
-        return max([*ends, *([quiet] if quiet else [])], default=None)
-
-    def _alert(
-        self,
-        key: Key,
-        incident: Incident,
-        at: datetime,
-        *,
-        status: AlertStatus = AlertStatus.FIRING,
-        number: int | None = None,
-    ) -> Alert:
-        severity = self.rules[key.rule].severity if key.rule in self.rules else "none"
-        return as_alert(key, severity, incident, status, at, number=number)
+        silenced = silenced_until(self.silences, Record(0, key.source, news))
+        return max((until for until in (quiet, silenced) if until), default=None)
 
     def _say(self, key: Key, news: Alert) -> None:
         self._changes.alerts.append((key.source, news))
@@ -212,7 +220,7 @@ class Engine:
         self._changes.actions[key.rule, key.source, action] += 1
 
     def _group(self, key: Key) -> Group:
-        return self._groups.get(key) or Group()
+        return self._groups.get(key) or Group(fingerprint=self.rules[key.rule].fingerprint)
 
     def _keep_incident(self, key: Key, incident: Incident) -> None:
         self._keep(key, self._group(key).model_copy(update={"incident": incident}))

@@ -69,9 +69,11 @@ class Incident(Kept):
     """Something that goes wrong: since when, how often, and whom its newest occurrence, the `last`, is about.
 
     `announced` counts how often it was said, the last time at `announced_at`. Until `held_until` nobody is to be told.
+    It keeps the `severity` that it began with, so that who is told that it began is told that it is over.
     """
 
     id: UUID
+    severity: str
     reason: str
     since: AwareDatetime
     last: AwareDatetime
@@ -86,8 +88,12 @@ class Incident(Kept):
 
 
 class Group(Kept):
-    """A group as a rule knows it: whom its newest record was about, when that was, and when all was well last."""
+    """A group as a rule knows it: whom its newest record was about, when that was, and when all was well last.
 
+    What is remembered is of use to a rule with this `fingerprint`.
+    """
+
+    fingerprint: str = ""
     facts: Facts = Facts()
     about: About | None = None
     touched: AwareDatetime | None = None

@@ -37,3 +37,14 @@ class Grouping(StrEnum):
 
 def _of(party: Party | None) -> str | None:
     return f"{party.type}:{party.id}" if party else None
+
+
+def name_of(group: str, event: Event) -> str:
+    """Return how people call the group that an event is of, such as the deployment's name; its id if it has none."""
+    kind, is_one, ident = group.partition(":")
+    if not is_one:
+        return group
+    if kind == "run":
+        return event.resource.name or ident
+    party = event.parties.get(kind)
+    return (party and party.name) or ident or f"without {kind.replace('-', ' ')}"

@@ -25,11 +25,12 @@ class Occurrence:
     event: Event | None = None
 
 
-def begun(key: Key, first: Occurrence) -> Incident:
+def begun(key: Key, severity: str, first: Occurrence) -> Incident:
     """Return the incident that begins with an occurrence."""
     anchor = first.event.id if first.event else first.at
     ident = incident_id(key.source, key.rule, key.group, anchor)
-    return Incident(id=ident, since=first.at, occurrences=1, runs=(_concerned(first.whom),), **_newest(first))
+    runs = (_concerned(first.whom),)
+    return Incident(id=ident, severity=severity, since=first.at, occurrences=1, runs=runs, **_newest(first))
 
 
 def gone_on(incident: Incident, again: Occurrence) -> Incident:
@@ -40,14 +41,12 @@ def gone_on(incident: Incident, again: Occurrence) -> Incident:
     return incident.model_copy(update=update)
 
 
-def as_alert(
-    key: Key, severity: str, incident: Incident, status: AlertStatus, at: datetime, *, number: int | None = None
-) -> Alert:
+def as_alert(key: Key, incident: Incident, status: AlertStatus, at: datetime, *, number: int | None = None) -> Alert:
     """Return what is said of an incident: that it goes on, so many times before, or that it is over."""
     situation = Situation(
         status=status,
         rule=key.rule,
-        severity=severity,
+        severity=incident.severity,
         incident=incident.id,
         number=incident.announced if number is None else number,
         group=key.group,

@@ -23,6 +23,8 @@ TICK_SECONDS = 1.0
 LATE = timedelta(seconds=5)
 """So long after a time we take it that all that occurred before it has come."""
 TIDY_SECONDS = 3600.0
+SILENCES_KEPT = timedelta(days=7)
+"""So long after its end a silence is kept, for what occurred before it but is heard of late."""
 
 logger = structlog.get_logger(__name__)
 
@@ -41,6 +43,8 @@ class Alerting:
         self._tick = tick
         self._seq = 0
         self._tidied = float("-inf")
+        self._turn = asyncio.Lock()
+        self._changed = asyncio.Event()
 
     @classmethod
     async def open(
@@ -49,33 +53,72 @@ class Alerting:
         """Go on from where the store says that we were; the first time, from the head of the log."""
         groups = {Key(*key): Group.model_validate_json(body) for key, body in (await log.store.remembered()).items()}
         alerting = cls(Engine(rules, groups), log, put, clock, sees=sees)
-        if alerting.is_needed:
+        alerting.engine.forget_old(clock.now())
+        await alerting.silence()
+        if rules:
             alerting._seq = (await log.store.cursor(ALERTS_READER)).seq
         return alerting
 
     @property
     def is_needed(self) -> bool:
-        """Tell whether there are rules, or something is left of rules that there were."""
-        return bool(self.engine.rules) or any(self.engine.firing())
+        """Tell whether there are rules, or something is to be said of what rules found that are no more."""
+        return bool(self.engine.rules) or self.engine.has_changed
 
-    def silence(self, silences: Iterable[Silence]) -> None:
-        """Take these silences for those that there are."""
-        self.engine.silence(silences, self._clock.now())
+    async def silence(self) -> None:
+        """Go by the silences that the store has; those that ended long ago are dropped."""
+        now, store = self._clock.now(), self._log.store
+        silences = [Silence.model_validate_json(body) for body in (await store.silences()).values()]
+        for each in silences:
+            if each.ends + SILENCES_KEPT < now:
+                await store.drop_silence(str(each.id))
+        self.engine.silence(silences, now - LATE)
+
+    async def change(self, rules: Mapping[str, Rule]) -> None:
+        """Go by these rules from now on: those that are new look at what comes from now on."""
+        async with self._turn:
+            had_rules = bool(self.engine.rules)
+            self.engine.change(rules, self._clock.now())
+            if not (had_rules and rules):
+                await self._begin_anew()
+        self._changed.set()
+
+    async def _begin_anew(self) -> None:
+        """Let go of our place in the log; if there are rules, take one at its head."""
+        await self._log.store.forget(ALERTS_READER)
+        if self.engine.rules:
+            self._seq = (await self._log.store.cursor(ALERTS_READER)).seq
 
     def firing(self) -> list[Record]:
         """Return what was said last of all that goes on, as records without a place in the log."""
         return [Record(0, source, alert) for source, alert in self.engine.announced()]
 
     async def run(self) -> None:
-        """Read and conclude, for ever; until all is over if there are no rules any more."""
-        while self.is_needed:
+        """Read and conclude, for ever; while there are no rules, wait for some."""
+        if not self.engine.rules:
+            await self._begin_anew()
+        while True:
+            await self.look()
+            await self._wait()
+
+    async def _wait(self) -> None:
+        """Return when there may be something to conclude."""
+        if self.engine.rules:
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._tick):
                     await self._log.wait(self._seq)
-            await self.look()
+        else:
+            await self._changed.wait()
+        self._changed.clear()
 
     async def look(self) -> None:
         """Conclude what follows from the next records; from time, if there are none."""
+        async with self._turn:
+            if self.engine.rules:
+                await self._read()
+            if changes := self.engine.changes():
+                await self._conclude(changes)
+
+    async def _read(self) -> None:
         head = self._log.head
         records = await self._log.after(self._seq, AT_ONCE)
         for record in records:
@@ -84,8 +127,6 @@ class Alerting:
         self._seq = records[-1].seq if records else head
         if not records and self._sees():
             await self._pass_time()
-        if changes := self.engine.changes():
-            await self._conclude(changes)
 
     async def _pass_time(self) -> None:
         now = self._clock.now() - LATE
@@ -96,6 +137,7 @@ class Alerting:
         if self._clock.monotonic() - self._tidied > TIDY_SECONDS:
             self._tidied = self._clock.monotonic()
             self.engine.forget_old(now)
+            await self._log.store.commit(ALERTS_READER, self._seq)
 
     async def _gone(self, key: Key, runs: Collection[UUID]) -> list[UUID]:
         """Return those of these runs that are not what we took them for: what comes late may have misled us."""

@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection
 from datetime import datetime, timedelta
 from functools import cached_property
+from hashlib import blake2s
 from typing import Annotated, Any, ClassVar, NamedTuple, Self
 from uuid import UUID
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -49,6 +50,9 @@ class Rule(Routing, ABC):
     in_order: ClassVar[bool] = False
     """Whether what went wrong before all was well, but is heard of after it, tells nothing any more."""
 
+    adjustable: ClassVar[frozenset[str]] = frozenset({"severity", "repeat", "resolve_after", "quiet", "timezone"})
+    """What can be changed, and what is remembered of groups still fits."""
+
     severity: str = Field("warning", min_length=1)
     group: Grouping = Grouping.DEPLOYMENT
     repeat: Annotated[Duration, Field(ge=timedelta(minutes=1))] | None = None
@@ -68,6 +72,12 @@ class Rule(Routing, ABC):
     def zone(self) -> ZoneInfo:
         """Return the time zone of the quiet times."""
         return ZoneInfo(self.timezone)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Return what differs for a rule that cannot go on from what this one remembers."""
+        looked_for = self.model_dump_json(exclude=set(self.adjustable), exclude_defaults=True)
+        return blake2s(looked_for.encode(), digest_size=8).hexdigest()
 
     @cached_property
     def _whom(self) -> Routing:

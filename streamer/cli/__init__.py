@@ -7,7 +7,21 @@ import typer
 from rich.console import Console
 
 from streamer import __version__
-from streamer.cli import check, dead_letters, demo, history, quarantine, replay, run, runs, schema, sinks, store, tail
+from streamer.cli import (
+    alerts,
+    check,
+    dead_letters,
+    demo,
+    history,
+    quarantine,
+    replay,
+    run,
+    runs,
+    schema,
+    sinks,
+    store,
+    tail,
+)
 from streamer.errors import AuthenticationFailed, ConfigError, StreamerError
 
 app = typer.Typer(
@@ -45,6 +59,7 @@ app.add_typer(store.app, name="store")
 app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(sinks.app, name="sinks")
+app.add_typer(alerts.app, name="alerts")
 
 
 def main() -> None:

@@ -1,32 +1,26 @@
 """`streamer replay`: events from files through the same pipeline."""
 
 import asyncio
-import gzip
-import sys
-import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.progress import Progress
 
 from streamer import config, logs
+from streamer.cli.events import opened
 from streamer.cli.options import ConfigFile, Sinks, StoreUrl
 from streamer.core import open_core
 from streamer.delivery import Delivery
-from streamer.errors import ConfigError, SinkError
+from streamer.errors import SinkError
 from streamer.model import Appended, Family, Frame, Net
 
 SOURCE = "replay"
 EVERYTHING = datetime(1970, 1, 1, tzinfo=UTC)
 """The epoch of replayed files: all they hold is counted and delivered."""
-
-_LINES_AT_ONCE = 1000
 
 
 def replay(
@@ -78,54 +72,12 @@ async def _replay(settings: config.Settings, files: list[Path]) -> Summary:
             tasks.create_task(core.pipeline(summary).run())
             with Progress(console=Console(stderr=True), transient=True) as progress:
                 for path in files:
-                    with _opened(path) as source:
+                    with opened(path) as source:
                         bar = progress.add_task(path.name, total=source.size)
-                        while lines := await asyncio.to_thread(source.lines):
-                            for line in lines:
+                        while lines := await asyncio.to_thread(source.next):
+                            for line in filter(None, lines):
                                 await core.intake.put(Frame(SOURCE, Net.FILE, line))
                             progress.update(bar, completed=source.read)
             core.intake.close()
         summary.sinks = core.deliveries
     return summary
-
-
-class _Source:
-    """A file of lines, and how far it has been read."""
-
-    def __init__(self, name: Path, raw: IO[bytes], text: Any, size: int | None) -> None:
-        self._name = name
-        self._raw = raw
-        self._text = text
-        self.size = size
-
-    @property
-    def read(self) -> int:
-        """Return how many bytes of the file, compressed or not, have been read."""
-        return self._raw.tell() if self.size else 0
-
-    def lines(self) -> list[bytes]:
-        """Return the next lines that are not empty; none at the end."""
-        while chunk := self._chunk():
-            if lines := [line.rstrip() for line in chunk if line.strip()]:
-                return lines
-        return []
-
-    def _chunk(self) -> list[bytes]:
-        try:
-            chunk: list[bytes] = self._text.readlines(_LINES_AT_ONCE * 1500)
-        except (OSError, EOFError, zlib.error) as error:
-            raise ConfigError(f"cannot read {self._name}: {error}", hint="is the file whole?") from error
-        return chunk
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[_Source]:
-    if str(path) == "-":
-        yield _Source(path, sys.stdin.buffer, sys.stdin.buffer, None)
-        return
-    try:
-        raw = path.open("rb")
-    except OSError as error:
-        raise ConfigError(f"cannot read {path}: {error.strerror}") from error
-    with raw:
-        yield _Source(path, raw, gzip.GzipFile(fileobj=raw) if path.suffix == ".gz" else raw, path.stat().st_size)

@@ -13,12 +13,12 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from schemas import InvalidEvent, Transition, decode
+from schemas import Transition
 from streamer import config
+from streamer.cli.events import records
 from streamer.cli.options import ConfigFile, Sinks, StoreUrl
 from streamer.deliveries import sinks_of
 from streamer.errors import ConfigError
-from streamer.model import Record
 from streamer.operating import act, listed_sinks, try_sink
 from streamer.sink_list import SinkState, forgetting
 from streamer.starts import read_since
@@ -129,7 +129,7 @@ def try_(name: Name, sink: Sinks = None, store: StoreUrl = None, config_file: Co
 
 @app.command("route-test")
 def route_test(
-    file: Annotated[Path, typer.Argument(help="JSON lines: bare events or websocket messages.")],
+    file: Annotated[Path, typer.Argument(help="JSON lines: bare events or websocket messages; - is stdin.")],
     sink: Sinks = None,
     config_file: ConfigFile = None,
 ) -> None:
@@ -139,25 +139,10 @@ def route_test(
     if not wanted:
         raise ConfigError("no sink is configured", hint="give some in [sinks.NAME] tables, or with --sink")
     table = Table("line", "event", "flow", *map(escape, wanted), box=None)
-    for record in _records(file, settings.source):
+    for record in records(file, settings.source):
         event = record.event
         what = event.to_type if isinstance(event, Transition) else event.name
         flow = event.flow.name or "" if event.flow else ""
         refusals = [routing.refusal(record) for routing in wanted.values()]
         table.add_row(*map(escape, (str(record.seq), what, flow, *(each or "yes" for each in refusals))))
     Console(highlight=False, soft_wrap=True).print(table)
-
-
-def _records(file: Path, source: str) -> list[Record]:
-    try:
-        lines = file.read_bytes().splitlines()
-    except OSError as error:
-        raise ConfigError(f"cannot read {file}: {error.strerror}") from error
-    return [_record(line, number, source) for number, line in enumerate(lines, 1) if line.strip()]
-
-
-def _record(line: bytes, number: int, source: str) -> Record:
-    try:
-        return Record(number, source, decode(line))
-    except InvalidEvent as error:
-        raise ConfigError(f"line {number} is no valid event: {error}") from error

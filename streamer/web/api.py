@@ -1,4 +1,4 @@
-"""`/api/…`: questions about runs and sinks, answered from the store."""
+"""`/api/…`: questions about runs, sinks and alerts."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
@@ -96,6 +96,18 @@ def sink_routes(sinks: Answer, letters: DeadLetters) -> list[Route]:
         Route("/api/dead-letters", show_letters),
         Route("/api/dead-letters/{sink:path}/{seq:int}", show_letter),
     ]
+
+
+def alert_routes(alerts: Answer, silences: Answer) -> list[Route]:
+    """Return the routes of questions about alerts; nothing is changed by them."""
+
+    async def show_alerts(_: Request) -> Response:
+        return _json({"alerts": await alerts()})
+
+    async def show_silences(_: Request) -> Response:
+        return _json({"silences": await silences()})
+
+    return [Route("/api/alerts", show_alerts), Route("/api/alerts/silences", show_silences)]
 
 
 def _json(content: object, status: int = 200) -> Response:

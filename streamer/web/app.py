@@ -1,6 +1,6 @@
 """The service over HTTP: metrics, health, and a plain page."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -67,8 +67,10 @@ def create_app(
     status: Callable[[], Status],
     newest: Callable[[], list[Record]],
     more: Iterable[BaseRoute] = (),
+    *,
+    firing: Callable[[], Sequence[object]] = list,
 ) -> Starlette:
-    """Return the ASGI app; `status` and `newest` are asked at each request, `more` is routes beside these."""
+    """Return the ASGI app; `status`, `newest` and what is `firing` are asked at each request, `more` is more routes."""
     templates = Environment(loader=FileSystemLoader(Path(__file__).parent / "templates"), autoescape=True)
     page = templates.get_template("status.html")
 
@@ -86,7 +88,7 @@ def create_app(
         return Response(orjson.dumps(body), status_code=200 if now.is_ready else 503, media_type="application/json")
 
     async def show_page(_: Request) -> Response:
-        return HTMLResponse(page.render(status=status(), records=newest()), headers=_SECURITY)
+        return HTMLResponse(page.render(status=status(), records=newest(), alerts=firing()), headers=_SECURITY)
 
     return Starlette(
         routes=[

@@ -49,11 +49,20 @@ def run_id(name: str) -> UUID:
     return uuid5(_IDS, name)
 
 
-def moved(minute: float, run: str, after: str, *, before: str = "RUNNING", deployment: str = "nightly") -> Event:
+def moved(
+    minute: float,
+    run: str,
+    after: str,
+    *,
+    before: str = "RUNNING",
+    deployment: str = "nightly",
+    message: str | None = None,
+) -> Event:
     """Return that a run entered a state, from RUNNING unless it is said."""
     related = [_related("flow", "etl"), _related("deployment", deployment)]
     event = an_event(before=before, after=after, occurred=at(minute), run=str(run_id(run)), related=related)
     event["resource"]["prefect.resource.name"] = run
+    event["payload"]["validated_state"]["message"] = message
     return decode(orjson.dumps(event))
 
 

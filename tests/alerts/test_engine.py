@@ -6,13 +6,14 @@ from uuid import uuid4
 
 import pytest
 
-from schemas import Event, decode, notices
+from schemas import Alert, Event, decode, notices
 from schemas.ours import VerdictStatus
 from streamer.alerts.engine import Action, Engine
 from streamer.alerts.facts import Group, Key
 from streamer.alerts.silences import Silence
 from streamer.model import Record
-from streamer.routing import Criteria
+from streamer.redaction import Redaction
+from streamer.routing import Criteria, Routing
 from tests.alerts.stories import Said, alerts, at, judged, moved, rule, run_id, told
 
 FAILED = "a run entered the state Failed"
@@ -361,3 +362,67 @@ def test_what_was_said_last_of_what_goes_on_is_known() -> None:
     ((source, newest),) = some.announced()
     assert source == "default"
     assert newest.id == said[-1].id
+
+
+def test_a_rule_that_is_adjusted_goes_on_and_one_that_looks_for_something_else_begins_anew() -> None:
+    story = [moved(1, "a", "FAILED")]
+    adjusted, another = engine("failures", count=1), engine("failures", count=1)
+    for some in (adjusted, another):
+        assert told(some, story, until=2) == [Said(1, "firing", "a run failed", 1)]
+    adjusted.change({"rule": rule("failures", count=2, repeat="10m", severity="critical")}, at(5))
+    said = list(alerts(adjusted, [moved(14, "b", "COMPLETED")], until=20))
+    assert [(each.occurred, each.situation.status) for each in said] == [(at(11), "firing"), (at(14), "resolved")]
+    assert {each.situation.severity for each in said} == {"warning"}, "who was told that it began is told the rest"
+    another.change({"rule": rule("failures", count=1, match={"flows": ["etl"]})}, at(5))
+    assert told(another, [moved(14, "b", "COMPLETED")], until=20) == [Said(5, "resolved", "a run failed", 1)]
+
+
+def test_a_silence_holds_back_what_occurred_before_it_and_is_heard_of_after() -> None:
+    some = engine("transition")
+    some.silence([Silence(id=uuid4(), match=Criteria(), begins=at(5), ends=at(30))], at(5))
+    assert told(some, [moved(1, "a", "FAILED")], until=60) == [Said(30, "firing", FAILED, 1)]
+
+
+@pytest.mark.parametrize(
+    ("criteria", "refusal"),
+    [
+        ({"kinds": ["alert"]}, None),
+        ({"alerts": ["ru*"], "severities": ["critical"], "deployments": ["nightly"]}, None),
+        ({"states": ["FAILED"], "min_run_count": 1}, None),
+        ({"alerts": ["other"]}, "match.alerts: rule"),
+        ({"severities": ["warning"]}, "match.severities: critical"),
+        ({"verdicts": ["zombie"]}, "match.verdicts: none"),
+    ],
+)
+def test_sinks_are_given_alerts_by_rule_severity_and_whom_they_are_about(
+    criteria: dict[str, Any], refusal: str | None
+) -> None:
+    (alert,) = alerts(engine("transition", severity="critical"), [moved(1, "a", "FAILED")], until=2)
+    assert Routing.model_validate({"match": criteria}).refusal(Record(1, "default", alert)) == refusal
+
+
+def test_verdicts_can_be_told_apart_by_their_status() -> None:
+    record = Record(1, "default", judged(1, "a", VerdictStatus.ZOMBIE, like=moved(0, "a", "RUNNING")))
+    assert Routing.model_validate({"match": {"verdicts": ["zombie"]}}).refusal(record) is None
+    refusal = Routing.model_validate({"match": {"verdicts": ["overdue"]}}).refusal(record)
+    assert refusal == "match.verdicts: zombie"
+
+
+def test_of_an_alert_what_must_not_leave_is_taken_out() -> None:
+    (alert,) = alerts(engine("transition"), [moved(1, "secret-a", "FAILED", message="token=abc")], until=2)
+    record = Record(1, "default", alert)
+    masked = Redaction.model_validate({"mask": [r"token=\w+", "secret"]}).apply(record).event
+    assert isinstance(masked, Alert)
+    assert masked.situation.state
+    assert (masked.situation.state.message, masked.situation.runs[0].name) == ("***", "***-a")
+    assert masked.situation.model_dump(exclude={"runs", "state"}) == alert.situation.model_dump(
+        exclude={"runs", "state"}
+    )
+    dropped = Redaction.model_validate({"drop": ["message", "run_name", "payload"]}).apply(record).event
+    assert isinstance(dropped, Alert)
+    assert dropped.situation.state
+    assert (dropped.situation.state.message, dropped.situation.runs[0].name, dropped.resource.name) == (None,) * 3
+    cut = Redaction.model_validate({"max_message": 5}).apply(record).event
+    assert isinstance(cut, Alert)
+    assert cut.situation.state
+    assert cut.situation.state.message == "toke…"

@@ -2,21 +2,25 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
 from schemas import Alert, Event
-from streamer.alerts.reader import LATE, Alerting, never_yet
+from streamer.alerts.reader import LATE, SILENCES_KEPT, Alerting, never_yet
 from streamer.alerts.rule import Rule
+from streamer.alerts.silences import Silence
 from streamer.instruments import Instruments
 from streamer.intake import Intake
 from streamer.log import Log
 from streamer.metrics.counters import Metrics
 from streamer.model import Net
 from streamer.pipeline import Pipeline
+from streamer.routing import Criteria
 from streamer.store.sqlite import SqliteStore
 from streamer.testing import until
 from tests.alerts.stories import at, moved, rule
@@ -73,6 +77,15 @@ class House:
         for _ in range(3):
             await self.alerting.look()
         return await self.said()
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Let the reader run for the length of the block."""
+        running = asyncio.create_task(self.alerting.run())
+        yield
+        running.cancel()
+        with suppress(asyncio.CancelledError):
+            await running
 
     async def said(self) -> list[str]:
         records = await self.store.after(0, 1000)
@@ -132,8 +145,8 @@ async def _into_nothing(item: object) -> None:
 
 async def test_what_the_reader_remembers_is_written_with_what_it_concludes(house: House) -> None:
     await house.append(moved(1, "a", "FAILED"))
-    await house.look(1)
-    (cursor,) = rows(house.path, "SELECT seq FROM cursors WHERE reader = 'alerts'")
+    await house.alerting.look()
+    (cursor,) = rows(house.path, "SELECT seq FROM cursors WHERE reader = 'streamer.alerts'")
     ((rule_name, body),) = rows(house.path, "SELECT rule, body FROM alert_groups")
     assert cursor == (1,), "its own alert, seq 2, has not told it anything"
     assert rule_name == "failed"
@@ -176,21 +189,94 @@ async def test_a_rule_that_is_taken_out_ends_what_it_found(house: House) -> None
     assert not house.alerting.is_needed
 
 
-async def test_without_rules_there_is_no_reader(tmp_path: Path) -> None:
+async def test_without_rules_nothing_is_read_and_rules_that_come_begin_at_the_head(tmp_path: Path) -> None:
     house = House(tmp_path / "test.db", {})
     await house.begin()
     await house.append(moved(1, "a", "FAILED"))
-    await house.alerting.run()
-    assert await house.said() == []
-    assert rows(house.path, "SELECT * FROM cursors") == []
+    async with house.running():
+        assert rows(house.path, "SELECT * FROM cursors") == []
+        await house.alerting.change(rules("failed"))
+        await house.append(moved(2, "b", "FAILED", deployment="hourly"))
+        await until(lambda: house.log.head == 3)
+    assert await house.said() == ["failed firing 1"]
     await house.end()
 
 
-async def test_it_wakes_up_by_itself(house: House) -> None:
-    running = asyncio.create_task(house.alerting.run())
+async def test_what_happened_while_there_were_no_rules_is_none_of_those_that_come_back(house: House) -> None:
+    await house.append(moved(1, "a", "COMPLETED"))
+    await house.look(1)
+    house.rules = {}
+    await house.again()
+    async with house.running():
+        await house.append(moved(2, "a", "FAILED"))
+        await until(lambda: not rows(house.path, "SELECT * FROM cursors"))
+    house.rules = rules("failed")
+    await house.again()
+    await house.append(moved(3, "b", "FAILED", deployment="hourly"))
+    assert await house.look(5) == ["failed firing 1"]
+
+
+async def test_rules_are_changed_while_it_goes_on(house: House) -> None:
+    await house.append(moved(1, "a", "FAILED"), moved(1, "p", "PENDING"))
+    assert await house.look(1) == ["failed firing 1"]
+    await house.alerting.change({"failed": rule("transition", severity="critical"), "more": rule("failures", count=1)})
+    await house.append(moved(2, "b", "FAILED"))
+    assert await house.look(60) == ["failed firing 1", "more firing 1"]
+    await house.alerting.change({"more": rule("failures", count=1, group="flow")})
+    assert await house.look(61) == ["failed firing 1", "more firing 1", "failed resolved 2", "more resolved 1"]
+    assert rows(house.path, "SELECT * FROM alert_groups") == []
+    await house.alerting.change({})
+    await house.append(moved(62, "c", "FAILED"))
+    assert len(await house.look(62)) == 4
+    assert not house.alerting.is_needed
+
+
+async def test_a_rule_that_was_changed_while_it_was_stopped_ends_what_it_can_see_the_end_of_no_more(
+    house: House,
+) -> None:
     await house.append(moved(1, "a", "FAILED"))
-    await until(lambda: house.log.head == 2)
-    running.cancel()
+    await house.look(1)
+    house.rules = {"failed": rule("transition", match={"deployments": ["hourly"]})}
+    await house.again()
+    assert await house.look(2) == ["failed firing 1", "failed resolved 1"]
+
+
+async def test_where_it_has_come_to_is_kept_though_there_was_nothing_to_conclude(house: House) -> None:
+    await house.append(moved(1, "a", "RUNNING"), moved(2, "a", "COMPLETED"))
+    house.rules = {"failed": rule("transition", match={"flows": ["another"]})}
+    await house.again()
+    await house.append(moved(3, "a", "RUNNING"))
+    await house.look(3)
+    assert rows(house.path, "SELECT seq FROM cursors WHERE reader = 'streamer.alerts'") == [(3,)]
+
+
+async def test_a_silence_holds_back_over_a_restart_until_it_is_lifted(house: House) -> None:
+    silence = Silence(id=uuid4(), match=Criteria(alerts=("fail*",)), begins=at(0), ends=at(600))
+    await house.store.put_silence(str(silence.id), silence.model_dump_json().encode())
+    await house.again()
+    await house.append(moved(1, "a", "FAILED"))
+    assert await house.look(1) == []
+    await house.again()
+    await house.store.drop_silence(str(silence.id))
+    assert await house.look(2) == []
+    await house.alerting.silence()
+    assert await house.look(3) == ["failed firing 1"]
+
+
+async def test_silences_that_ended_long_ago_are_dropped(house: House) -> None:
+    for ends in (at(0), at(60)):
+        silence = Silence(id=uuid4(), match=Criteria(), begins=at(-1), ends=ends)
+        await house.store.put_silence(str(silence.id), silence.model_dump_json().encode())
+    house.clock.time = at(30) + SILENCES_KEPT
+    await house.alerting.silence()
+    (left,) = map(Silence.model_validate_json, (await house.store.silences()).values())
+    assert left.ends == at(60)
+
+
+async def test_it_wakes_up_by_itself(house: House) -> None:
+    async with house.running():
+        await house.append(moved(1, "a", "FAILED"))
+        await until(lambda: house.log.head == 2)
     assert await house.said() == ["failed firing 1"]
 
 

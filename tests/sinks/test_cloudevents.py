@@ -38,7 +38,8 @@ def record(content: Json, source: str = "default") -> Record:
 
 def over_http(record: Record, mode: Format) -> BaseCloudEvent:
     """Return what a receiver of the SDK makes of the message that a sink would send by HTTP."""
-    encode = Formatted.model_validate({"format": mode}, context={"surroundings": Surroundings({"default": API})}).encoder()
+    context = {"surroundings": Surroundings({"default": API})}
+    encode = Formatted.model_validate({"format": mode}, context=context).encoder()
     message = encode(record)
     assert message
     headers = {f"ce-{name}": value for name, value in message.attributes.items()}

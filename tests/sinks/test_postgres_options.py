@@ -46,7 +46,7 @@ def test_options_become_a_connection_as_libpq_knows_it() -> None:
     ("spec", "said"),
     [
         ("postgresql://me:hunt%zz@host/runs", "this is no address of a PostgreSQL database"),
-        ("postgresql://host/runs?tabel=a", "sink postgresql: tabel: .* neither this sink nor libpq has such an option"),
+        ("postgresql://host/runs?tabel=a", "sink postgresql: tabel: neither this sink nor libpq has such an option"),
         ("postgresql://host/runs?table=a.b.c", "sink postgresql: table: "),
         ("postgresql://host/runs?table=a;drop", "sink postgresql: table: "),
         ("postgresql://host/runs?table=Runs", "sink postgresql: table: "),
