@@ -24,7 +24,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from streamer import prefect_settings, sinks
-from streamer.alerts.conditions import AnyRule
+from streamer.alerts.conditions import KINDS, AnyRule
 from streamer.alerts.rule import Rule
 from streamer.audit import AGES
 from streamer.batching import Batching
@@ -95,7 +95,7 @@ class SinkSettings(Routing):
         """Return how records are delivered to the sink that has this name."""
         batching = Batching(self.batch_size, self.batch_bytes, self.linger)
         kinds = self.match.kinds or sinks.kinds_of(self.type)
-        routing = Routing(match=self.match.model_copy(update={"kinds": kinds}), exclude=self.exclude)
+        routing = Routing(match=self.match.but(kinds=kinds), exclude=self.exclude)
         return Terms(batching, self.write_timeout, self.max_age, Routed(name, routes, routing))
 
     @property
@@ -332,12 +332,14 @@ def _refuse_unknown_variables(environment: Iterable[str]) -> None:
 
 def _sentence(error: Any) -> str:
     path = ".".join(str(part) for part in error["loc"])
+    if error["type"].startswith("union_tag"):
+        return f"{path}.on says which kind of rule it is: {', '.join(KINDS)}"
     if error["type"] != "extra_forbidden":
         return f"{path}: {error['msg'].removeprefix('Value error, ')}"
     known: Mapping[str, Any] = Settings.model_fields
     for part in error["loc"][:-1]:
         annotation = known[part].annotation if part in known else None
-        known = getattr(annotation, "model_fields", {})
+        known = getattr(KINDS.get(part, annotation), "model_fields", {})
     return f"{path} is no setting" + (f" ({hint})" if (hint := _nearest(str(error["loc"][-1]), known)) else "")
 
 

@@ -1,9 +1,10 @@
 """Pure: which records a sink is given, and why it is not given one."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Annotated, Protocol, Self
+from functools import cached_property
+from typing import Annotated, Any, Protocol, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
@@ -30,8 +31,8 @@ Count = Annotated[int, Field(ge=0)]
 class Criteria(BaseModel):
     """Globs, for names each may also be an id. Of several criteria a record meets each; one that is empty asks nothing.
 
-    States and run counts are told by transitions, verdicts and alerts, `verdicts` are statuses, and `alerts` names of rules:
-    another record does not meet a criterion about them.
+    States and run counts are told by transitions, verdicts and alerts; `verdicts` are their statuses, and `alerts` the
+    names of rules. Another record does not meet a criterion about them.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -54,13 +55,21 @@ class Criteria(BaseModel):
     min_run_count: Count | None = None
     max_run_count: Count | None = None
 
+    @cached_property
+    def _asked(self) -> Sequence[tuple[str, Globs]]:
+        return [(name, globs) for name in _TOLD if (globs := getattr(self, name))]
+
+    def but(self, **changed: Any) -> Self:
+        """Return the same criteria, but for these."""
+        return self.model_validate(self.model_dump() | changed)
+
     def unmet(self, record: Record) -> str | None:
         """Return the first criterion that a record does not meet, and what it has instead."""
         return next(self._unmet(record), None)
 
     def _unmet(self, record: Record) -> Iterator[str]:
-        for name, values in _told(record):
-            if (globs := getattr(self, name)) and not _any(globs, values):
+        for name, globs in self._asked:
+            if not _any(globs, values := _TOLD[name](record)):
                 yield f"{name}: {', '.join(values) or 'none'}"
         tags = record.event.tags
         yield from (f"tags_all: not {glob}" for glob in self.tags_all if not _any([glob], tags))
@@ -136,31 +145,16 @@ class Routed:
         return self.routing.refusal(record)
 
 
-def _told(record: Record) -> Iterator[tuple[str, Sequence[str]]]:
-    """Yield by criterion what a record says of it."""
-    event = record.event
-    yield "kinds", [event.kind]
-    yield "sources", [record.source]
-    yield "flows", _names(event.flow)
-    yield "deployments", _names(event.deployment)
-    yield "work_pools", _names(event.work_pool)
-    yield "work_queues", _names(event.work_queue)
-    yield "tags_any", event.tags
-    state = _state(event)
-    yield "states", [state.type] if state else []
-    yield "state_names", [state.name] if state else []
-    yield "from_states", [event.from_type or FIRST] if isinstance(event, Transition) else []
-    yield "verdicts", [event.ruling.status] if isinstance(event, Verdict) else []
-    yield "alerts", [event.situation.rule] if isinstance(event, Alert) else []
-    yield "severities", [event.situation.severity] if isinstance(event, Alert) else []
-
-
 def _state(event: Event) -> State | None:
     if isinstance(event, Transition):
         return event.after
     if isinstance(event, Alert):
         return event.situation.state
     return event.ruling.state if isinstance(event, Verdict) else None
+
+
+def _from(event: Event) -> Sequence[str]:
+    return [event.from_type or FIRST] if isinstance(event, Transition) else []
 
 
 def _run_count(event: Event) -> int | None:
@@ -177,3 +171,21 @@ def _names(party: Party | None) -> Sequence[str]:
 
 def _any(globs: Sequence[str], values: Sequence[str]) -> bool:
     return any(fnmatchcase(value, glob) for value in values for glob in globs)
+
+
+_TOLD: Mapping[str, Callable[[Record], Sequence[str]]] = {
+    "kinds": lambda record: [record.event.kind],
+    "sources": lambda record: [record.source],
+    "flows": lambda record: _names(record.event.flow),
+    "deployments": lambda record: _names(record.event.deployment),
+    "work_pools": lambda record: _names(record.event.work_pool),
+    "work_queues": lambda record: _names(record.event.work_queue),
+    "tags_any": lambda record: record.event.tags,
+    "states": lambda record: [state.type] if (state := _state(record.event)) else [],
+    "state_names": lambda record: [state.name] if (state := _state(record.event)) else [],
+    "from_states": lambda record: _from(record.event),
+    "verdicts": lambda record: [record.event.ruling.status] if isinstance(record.event, Verdict) else [],
+    "alerts": lambda record: [record.event.situation.rule] if isinstance(record.event, Alert) else [],
+    "severities": lambda record: [record.event.situation.severity] if isinstance(record.event, Alert) else [],
+}
+"""What a record says, by the criterion that asks for one of it."""

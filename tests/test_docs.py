@@ -9,6 +9,8 @@ from typer.main import get_command
 
 from schemas import StateType
 from streamer import config, push, sinks
+from streamer.alerts.conditions import KINDS
+from streamer.alerts.rule import Rule
 from streamer.cli import app
 from streamer.clock import SystemClock
 from streamer.config import Settings
@@ -23,6 +25,7 @@ from tests.gauges import AllMetrics
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+ALERTS = (ROOT / "docs/alerts.md").read_text(encoding="utf-8")
 
 
 def table(heading: str) -> list[list[str]]:
@@ -141,6 +144,35 @@ def test_documented_limits_of_liveness_are_the_defaults() -> None:
     assert (said.acting, said.sla_tag) == (unsaid.acting, unsaid.sla_tag)
     move = Move(0, StateType.RUNNING, "Running")
     assert said.limits_of(move, {}) == unsaid.limits_of(move, {}) == USUAL
+
+
+def rows(page: str) -> list[list[str]]:
+    """Return the cells of all rows of a page's tables."""
+    lines = [line for line in page.splitlines() if line.startswith("|") and "|---|" not in line]
+    return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines]
+
+
+def test_documented_rules_are_valid_and_there_is_one_of_each_kind() -> None:
+    documented = tomllib.loads(ALERTS.split("\n## Rules\n", 1)[1].split("```toml\n", 1)[1].split("```", 1)[0])
+    rules = config.only(**documented).alerts
+    assert {type(rule) for rule in rules.values()} == set(KINDS.values())
+
+
+def test_rules_in_the_readme_are_valid() -> None:
+    toml = README.split("\n## Alerts\n", 1)[1].split("```toml\n", 1)[1].split("```", 1)[0]
+    settings = config.only(**tomllib.loads(toml))
+    assert settings.alerts
+    for each in settings.sinks.values():
+        sinks.build(each.type, {**each.options, "url_file": __file__})
+
+
+def test_every_kind_of_rule_is_documented_with_its_keys_and_no_other() -> None:
+    section = rows(ALERTS.split("\n## Rules\n", 1)[1].split("\n## ", 1)[0])
+    common = {name for row in section if len(row) == 3 for name in quoted(row[0])} - {"on"}
+    assert common == set(Rule.model_fields)
+    own = {quoted(row[0])[0]: set(quoted(row[1])) - {"zombie"} for row in section if len(row) == 4}
+    assert own.pop("on") == set()
+    assert own == {kind: set(each.model_fields) - common - {"on"} for kind, each in KINDS.items()}
 
 
 def test_readme_shows_the_two_commands_that_make_has() -> None:

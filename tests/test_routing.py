@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from schemas import decode, notices
 from streamer.model import Record
-from streamer.routing import Route, Routed, Routing
+from streamer.routing import Criteria, Route, Routed, Routing
 from streamer.testing import an_event
 
 
@@ -34,6 +34,12 @@ def failed(**changes: Any) -> Record:
     event = an_event(before="RUNNING", after="FAILED", related=RELATED, **changes)
     event["resource"]["prefect.run-count"] = "2"
     return Record(1, "default", decode(orjson.dumps(event)))
+
+
+def test_criteria_that_are_like_others_ask_what_is_theirs() -> None:
+    asked = Criteria(states=("COMPLETED",))
+    assert asked.unmet(failed()) == "states: FAILED"
+    assert asked.but(states=()).unmet(failed()) is None
 
 
 def noticed() -> Record:

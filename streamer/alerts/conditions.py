@@ -5,16 +5,26 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from itertools import takewhile
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 from uuid import UUID
 
 from pydantic import Field, field_validator, model_validator
 from typing_extensions import override
 
-from schemas import Notice, StateType, Transition, Verdict
-from schemas.ours import NoticeAbout, VerdictStatus
+from schemas import StateType, Transition, Verdict
+from schemas.ours import VerdictStatus
 from streamer.alerts.facts import Facts, Share, Sign, Waiting
-from streamer.alerts.rule import FAILURES, SUCCESS, Found, Rule, Span, StatelessRule, is_failure, is_success
+from streamer.alerts.rule import (
+    FAILURES,
+    SUCCESS,
+    Found,
+    Rule,
+    Span,
+    StatelessRule,
+    is_deletion,
+    is_failure,
+    is_success,
+)
 from streamer.durations import in_words
 from streamer.model import Record, RunState
 from streamer.routing import Criteria, Routing
@@ -37,7 +47,7 @@ class OnTransition(Rule):
     @classmethod
     def _names_states(cls, match: Criteria) -> Criteria:
         named = match.states or match.state_names or match.from_states
-        return match if named else match.model_copy(update={"states": FAILURES})
+        return match if named else match.but(states=FAILURES)
 
     @cached_property
     def _bad(self) -> Routing:
@@ -89,7 +99,7 @@ class OnVerdict(StatelessRule):
     def _is_over(event: Any, since: datetime) -> bool:
         if isinstance(event, Verdict):
             return event.ruling.status is VerdictStatus.RECOVERED
-        return (isinstance(event, Transition) and event.occurred > since) or _is_deletion(event)
+        return (isinstance(event, Transition) and event.occurred > since) or is_deletion(event)
 
     @override
     def reason(self, facts: Facts, record: Record | None) -> str:
@@ -254,7 +264,7 @@ class OnHeld(StatelessRule):
     @override
     def take(self, facts: Facts, record: Record) -> Found:
         event, run = record.event, record.event.run_id
-        if run is None or not (isinstance(event, Transition) or _is_deletion(event)):
+        if run is None or not (isinstance(event, Transition) or is_deletion(event)):
             return Found(facts)
         if isinstance(event, Transition) and event.to_type in self.states:
             if run in facts.waiting or run in facts.overdue:
@@ -301,10 +311,10 @@ AnyRule = Annotated[
     OnTransition | OnVerdict | OnFailures | OnFailureRate | OnNoSuccess | OnHeld, Field(discriminator="on")
 ]
 Rules = Mapping[str, Rule]
-
-
-def _is_deletion(event: Any) -> bool:
-    return isinstance(event, Notice) and event.about is NoticeAbout.DELETED
+KINDS: Mapping[str, type[Rule]] = {
+    get_args(each.model_fields["on"].annotation)[0]: each for each in get_args(get_args(AnyRule)[0])
+}
+"""The kinds of rules by what they say with `on`."""
 
 
 def _with(facts: Facts, **changed: Any) -> Found:

@@ -13,7 +13,7 @@ from schemas.alert import AlertStatus, about
 from streamer.alerts.facts import Facts, Group, Incident, Key, Sign
 from streamer.alerts.incidents import Occurrence, as_alert, begun, gone_on, of_run
 from streamer.alerts.quiet import quiet_until
-from streamer.alerts.rule import Found, Rule
+from streamer.alerts.rule import Found, Rule, is_deletion
 from streamer.alerts.silences import Silence, silenced_until
 from streamer.model import Record
 
@@ -85,10 +85,8 @@ class Engine:
 
     def take(self, record: Record) -> None:
         """Take note of a record."""
-        for name, rule in self.rules.items():
-            group = rule.group.of(record.event)
-            if group is not None and rule.looks_at(record):
-                self._take(Key(name, record.source, group), rule, record)
+        for key in list(self._about(record)):
+            self._take(key, self.rules[key.rule], record)
 
     def due(self) -> datetime | None:
         """Return when time alone will tell something."""
@@ -115,12 +113,17 @@ class Engine:
                 del self._due[key]  # time has told what it can
 
     def silence(self, silences: Iterable[Silence], now: datetime) -> None:
-        """Take these silences for those that there are."""
+        """Take these silences for those that there are; what another one held back is due now."""
         self.silences = tuple(silences)
         for key, incident in list(self.firing()):
             if incident.held_until:
                 again = min(incident.held_until, max(now, incident.since))
                 self._keep_incident(key, incident.model_copy(update={"held_until": again}))
+
+    def announce(self, now: datetime) -> None:
+        """Say of what goes on what is due, and not held back."""
+        for key, _ in list(self.firing()):
+            self._announce(key, now)
 
     def forget_old(self, now: datetime) -> None:
         """Forget groups of which there is nothing to remember, and end what was found by rules that are no more.
@@ -134,6 +137,19 @@ class Engine:
                 self._keep(key, None)
             elif _is_idle(group) and key not in self._due and group.touched and group.touched < now - REMEMBERED:
                 self._keep(key, None)
+
+    def _about(self, record: Record) -> Iterator[Key]:
+        """Yield the groups that a record tells something about: that a run was deleted tells no more than its id."""
+        if is_deletion(record.event):
+            run = record.event.run_id
+            yield from (
+                key for key, group in self._groups.items() if run in {*group.facts.waiting, *group.facts.overdue}
+            )
+            return
+        for name, rule in self.rules.items():
+            group = rule.group.of(record.event)
+            if group is not None and rule.looks_at(record):
+                yield Key(name, record.source, group)
 
     def _take(self, key: Key, rule: Rule, record: Record) -> None:
         group, at = self._group(key), record.event.occurred
@@ -154,7 +170,7 @@ class Engine:
 
     def _find(self, key: Key, found: Found, at: datetime, record: Record | None) -> None:
         group = self._group(key)
-        whom = about(record.event) if record else group.about
+        whom = about(record.event) if record and not is_deletion(record.event) else group.about
         touched = max(at, group.touched or at)
         self._keep(key, group.model_copy(update={"facts": found.facts, "about": whom, "touched": touched}))
         if found.sign is Sign.BAD:

@@ -18,7 +18,7 @@ from streamer.alerts.silences import Silence
 from streamer.log import Log
 from streamer.model import ALERTS_READER, Clock, Conclusions, Counter, Family, Progress, Put, Record
 
-AT_ONCE = 500
+AT_ONCE = 50
 TICK_SECONDS = 1.0
 LATE = timedelta(seconds=5)
 """So long after a time we take it that all that occurred before it has come."""
@@ -54,7 +54,7 @@ class Alerting:
         groups = {Key(*key): Group.model_validate_json(body) for key, body in (await log.store.remembered()).items()}
         alerting = cls(Engine(rules, groups), log, put, clock, sees=sees)
         alerting.engine.forget_old(clock.now())
-        await alerting.silence()
+        await alerting._read_silences()
         if rules:
             alerting._seq = (await log.store.cursor(ALERTS_READER)).seq
         return alerting
@@ -65,13 +65,18 @@ class Alerting:
         return bool(self.engine.rules) or self.engine.has_changed
 
     async def silence(self) -> None:
-        """Go by the silences that the store has; those that ended long ago are dropped."""
+        """Go by the silences that the store has now; what one held back that is gone is said."""
+        await self._read_silences()
+        self.engine.announce(self._clock.now())
+
+    async def _read_silences(self) -> None:
+        """Ask the store for its silences; those that ended long ago are dropped."""
         now, store = self._clock.now(), self._log.store
         silences = [Silence.model_validate_json(body) for body in (await store.silences()).values()]
         for each in silences:
             if each.ends + SILENCES_KEPT < now:
                 await store.drop_silence(str(each.id))
-        self.engine.silence(silences, now - LATE)
+        self.engine.silence(silences, now)
 
     async def change(self, rules: Mapping[str, Rule]) -> None:
         """Go by these rules from now on: those that are new look at what comes from now on."""

@@ -11,7 +11,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BeforeValidator, Field, InstanceOf, model_validator
 
-from schemas import Alert, Transition
+from schemas import Alert, Event, Notice, Transition
+from schemas.ours import NoticeAbout
 from streamer.alerts.facts import Facts, Sign
 from streamer.alerts.grouping import Grouping
 from streamer.alerts.quiet import Quiet, read_quiet
@@ -61,6 +62,12 @@ class Rule(Routing, ABC):
     timezone: str = "UTC"
 
     @model_validator(mode="after")
+    def _looks_at_runs(self) -> Self:
+        if named := [name for name in ("kinds", "verdicts", "alerts", "severities") if getattr(self.match, name)]:
+            raise ValueError(f"match.{named[0]} is for sinks; a rule looks at all that there is about a run")
+        return self
+
+    @model_validator(mode="after")
     def _knows_its_zone(self) -> Self:
         try:
             ZoneInfo(self.timezone)
@@ -81,7 +88,7 @@ class Rule(Routing, ABC):
 
     @cached_property
     def _whom(self) -> Routing:
-        return Routing(match=self.match.model_copy(update=_ANY_STATE), exclude=self.exclude)
+        return Routing(match=self.match.but(**_ANY_STATE), exclude=self.exclude)
 
     def looks_at(self, record: Record) -> bool:
         """Tell whether a record is about a run that this rule is about, whatever has become of it."""
@@ -121,9 +128,14 @@ class StatelessRule(Rule):
 
     @model_validator(mode="after")
     def _names_no_states(self) -> Self:
-        if named := [name for name in _STATES if getattr(self.match, name)]:
+        if named := [name for name in _ANY_STATE if getattr(self.match, name)]:
             raise ValueError(f"match.{named[0]} is for rules on transitions; this one knows which states matter")
         return self
+
+
+def is_deletion(event: Event) -> bool:
+    """Tell whether this is that a run is gone from the server."""
+    return isinstance(event, Notice) and event.about is NoticeAbout.DELETED
 
 
 def is_failure(record: Record) -> bool:

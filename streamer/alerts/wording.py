@@ -47,8 +47,9 @@ def _when(rule: Rule) -> str:
         case OnVerdict():
             return f"a run is held to be {' or '.join(rule.verdicts)}"
         case OnFailures():
-            within = f"within {in_words(rule.within)}" if rule.within else "one after the other, until one completes"
-            return f"{rule.count} runs fail {within}"
+            what = "a run fails" if rule.count == 1 else f"{rule.count} runs fail"
+            in_a_row = ", until one completes" if rule.count == 1 else " one after the other, until one completes"
+            return what + (f" within {in_words(rule.within)}" if rule.within else in_a_row)
         case OnFailureRate():
             return f"{rule.percent:g} % of the runs, of {rule.least} at least, fail within {in_words(rule.within)}"
         case OnNoSuccess():

@@ -19,7 +19,8 @@ def advance(connection: sqlite3.Connection, progress: Progress) -> None:
 
 def remembered(connection: sqlite3.Connection) -> dict[tuple[str, str, str], bytes]:
     """Return what is remembered, by key."""
-    return {(rule, source, group): body for rule, source, group, body in connection.execute("SELECT * FROM alert_groups")}
+    rows = connection.execute("SELECT rule, source, grp, body FROM alert_groups")
+    return {(rule, source, group): body for rule, source, group, body in rows}
 
 
 def silences(connection: sqlite3.Connection) -> Mapping[str, bytes]:

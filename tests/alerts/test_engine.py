@@ -5,6 +5,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from pydantic import ValidationError
 
 from schemas import Alert, Event, decode, notices
 from schemas.ours import VerdictStatus
@@ -191,8 +192,9 @@ def test_a_run_that_is_not_in_the_state_after_all_is_forgotten() -> None:
 def test_a_deleted_run_is_not_held_any_more() -> None:
     story: list[Event] = [moved(0, "a", "PENDING")]
     gone = notices.deleted("default", run_id("a"), occurred=at(40))
-    said = told(engine("held", states=["PENDING"], longer="30m", group="run"), [*story, gone], until=60)
-    assert [(each.minute, each.status) for each in said] == [(30, "firing"), (40, "resolved")]
+    said = list(alerts(engine("held", states=["PENDING"], longer="30m"), [*story, gone], until=60))
+    assert [(each.occurred, each.situation.status) for each in said] == [(at(30), "firing"), (at(40), "resolved")]
+    assert said[1].deployment
 
 
 def test_a_verdict_fires_until_each_run_it_stands_of_is_well() -> None:
@@ -426,3 +428,9 @@ def test_of_an_alert_what_must_not_leave_is_taken_out() -> None:
     assert isinstance(cut, Alert)
     assert cut.situation.state
     assert cut.situation.state.message == "toke…"
+
+
+@pytest.mark.parametrize("criterion", [{"severities": ["critical"]}, {"states": ["FAILED"]}, {"min_run_count": 2}])
+def test_what_a_rule_cannot_ask_of_runs_is_refused(criterion: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError, match=f"match.{next(iter(criterion))} is for"):
+        rule("no_success", within="1h", match=criterion)
