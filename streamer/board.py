@@ -7,9 +7,9 @@ from collections.abc import Mapping
 import structlog
 
 from streamer.core import Core
+from streamer.durations import in_words
 from streamer.errors import StoreError
 from streamer.liveness import Tracker
-from streamer.durations import in_words
 from streamer.metrics.compat import Compat
 from streamer.metrics.inventory import InventoryGauges
 from streamer.metrics.outcomes import Outcomes

@@ -22,6 +22,7 @@ def duration(value: Any) -> Any:
 
 Duration = Annotated[timedelta, BeforeValidator(duration), Field(ge=timedelta(0), le=timedelta(days=3650))]
 
+
 def in_words(time: timedelta) -> str:
     """Return a duration in the largest unit that divides it, as it could have been written; seconds are whole."""
     seconds = int(time.total_seconds())

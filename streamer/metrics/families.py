@@ -7,7 +7,6 @@ from prometheus_client.core import GaugeMetricFamily
 
 from streamer.model import Family
 
-
 SOURCE = ("source",)
 
 
