@@ -34,9 +34,9 @@ class Situation(Wire):
     """An alert's content.
 
     All alerts about one `incident` have its id; `number` counts those that say it is firing, from 0. `group` is what
-    the rule tells apart, such as `deployment:<id>`; `reason` is in words. It goes on `since` its first occurrence, of which
-    there were so many `occurrences`, and was over at `until`; `runs` are those concerned, the newest 50, in order.
-    `state` and `run_count` are of the newest.
+    the rule tells apart, such as `deployment:<id>`; `reason` is in words. It goes on `since` its first occurrence, of
+    which there were so many `occurrences`, and was over at `until`; `runs` are those concerned, the newest 50, in
+    order. `state` and `run_count` are of the newest.
     """
 
     status: AlertStatus
