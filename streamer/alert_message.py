@@ -20,9 +20,10 @@ OWNER = "owner:"
 
 _INVISIBLE = re.compile(
     r"\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)"  # a title of the terminal, or a link
-    r"|\x1b\[[0-?]*[ -/]*[@-~]"  # colours and movements
+    r"|(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"  # colours and movements
     r"|\x1b[@-_]"
-    r"|[\x00-\x08\x0b-\x1f\x7f]"
+    r"|[\x00-\x08\x0b-\x1f\x7f-\x9f]"
+    r"|[\u202a-\u202e\u2066-\u2069]"  # what has text read in another direction
 )
 
 

@@ -153,6 +153,10 @@ def test_plain_text_keeps_lines_and_tabs() -> None:
     assert plain("a\tb\nc\x00\x07\x1b[1;31md\x1b[0m") == "a\tb\ncd"
 
 
+def test_what_moves_the_cursor_or_turns_text_around_is_left_out_however_it_is_written() -> None:
+    assert plain("a\x9b31mred\x85 \u202etxet\u2069 \N{FAMILY}") == "ared txet \N{FAMILY}"
+
+
 @pytest.mark.parametrize(
     ("seconds", "told"),
     [(0.25, "0.2s"), (12, "12s"), (192, "3m 12s"), (180, "3m"), (7380, "2h 3m"), (90_000, "1d 1h"), (86_460, "1d")],

@@ -169,7 +169,8 @@ class OnFailureRate(StatelessRule):
         if not (isinstance(event, Transition) and event.is_finish):
             return Found(facts)
         failed = is_failure(record)
-        shares = self._recent(_counted(facts.shares, self._stretch(event.occurred), failed), event.occurred)
+        counted = _counted(facts.shares, self._stretch(event.occurred), failed)
+        shares = self._recent(counted, max(event.occurred, counted[-1].start))
         facts = facts.model_copy(update={"shares": shares})
         if not self._is_too_high(facts):
             return Found(facts, Sign.GOOD)
@@ -221,6 +222,12 @@ class OnNoSuccess(StatelessRule):
     forget: Span = timedelta(days=30)
 
     @model_validator(mode="after")
+    def _ends_by_a_success(self) -> Self:
+        if self.resolve_after:
+            raise ValueError("resolve_after is for what occurs again and again; forget ends this without a success")
+        return self
+
+    @model_validator(mode="after")
     def _forgets_late(self) -> Self:
         if self.forget <= self.within:
             raise ValueError("forget must be longer than within")
@@ -229,9 +236,8 @@ class OnNoSuccess(StatelessRule):
     @override
     def take(self, facts: Facts, record: Record) -> Found:
         event = record.event
-        if is_success(record):
-            success = max(facts.success or event.occurred, event.occurred)
-            return Found(facts.model_copy(update={"success": success}), Sign.GOOD)
+        if is_success(record) and (facts.success is None or event.occurred > facts.success):
+            return Found(facts.model_copy(update={"success": event.occurred}), Sign.GOOD)
         if facts.success is None and isinstance(event, Transition):
             return Found(facts.model_copy(update={"success": event.occurred}))
         return Found(facts)
@@ -269,26 +275,29 @@ class OnHeld(StatelessRule):
         if isinstance(event, Transition) and event.to_type in self.states:
             if run in facts.waiting or run in facts.overdue:
                 return Found(facts)
-            return _with(facts, waiting={**facts.waiting, run: Waiting(event.occurred, event.resource.name)})
+            return _with(facts, waiting=_queued(facts.waiting, run, Waiting(event.occurred, event.resource.name)))
         if run in facts.overdue:
             return _well_again(facts, run)
         return Found(self.without(facts, [run]))
 
     @override
     def due(self, facts: Facts, *, firing: bool) -> datetime | None:
-        return min(each.since for each in facts.waiting.values()) + self.longer if facts.waiting else None
+        first = next(iter(facts.waiting.values()), None)
+        return first and first.since + self.longer
 
     @override
     def passed(self, facts: Facts, now: datetime, *, firing: bool) -> Found:
-        if not (late := self.suspects(facts, now)):
+        due = self.due(facts, firing=firing)
+        if due is None or due > now:
             return Found(facts)
-        first = min(late, key=lambda run: facts.waiting[run].since)
+        first = next(iter(facts.waiting))
         found = _with(self.without(facts, [first]), overdue={**facts.overdue, first: facts.waiting[first]})
-        return found._replace(sign=Sign.BAD, at=facts.waiting[first].since + self.longer, run=first)
+        return found._replace(sign=Sign.BAD, at=due, run=first)
 
     @override
     def suspects(self, facts: Facts, now: datetime) -> Collection[UUID]:
-        return [run for run, each in facts.waiting.items() if each.since + self.longer <= now]
+        late = takewhile(lambda each: each[1].since + self.longer <= now, facts.waiting.items())
+        return [run for run, _ in late]
 
     @override
     def stands(self, run: RunState | None) -> bool:
@@ -296,11 +305,8 @@ class OnHeld(StatelessRule):
 
     @override
     def without(self, facts: Facts, runs: Collection[UUID]) -> Facts:
-        if not any(run in facts.waiting for run in runs):
-            return facts
-        return facts.model_copy(
-            update={"waiting": {run: each for run, each in facts.waiting.items() if run not in runs}}
-        )
+        known = [run for run in runs if run in facts.waiting]
+        return facts.model_copy(update={"waiting": _but(facts.waiting, known)}) if known else facts
 
     @override
     def reason(self, facts: Facts, record: Record | None) -> str:
@@ -321,10 +327,27 @@ def _with(facts: Facts, **changed: Any) -> Found:
     return Found(facts.model_copy(update=changed))
 
 
-def _well_again(facts: Facts, run: UUID | None) -> Found:
+def _well_again(facts: Facts, run: UUID) -> Found:
     """Return the facts without a run that something was wrong with; all is well if it was the last."""
-    left = {each: waiting for each, waiting in facts.overdue.items() if each != run}
+    left = _but(facts.overdue, [run])
     return _with(facts, overdue=left)._replace(sign=Sign.NEITHER if left else Sign.GOOD)
+
+
+def _queued(waiting: Mapping[UUID, Waiting], run: UUID, entered: Waiting) -> Mapping[UUID, Waiting]:
+    """Return those that wait with another one, first those that have waited longest."""
+    queue = dict(waiting)
+    newest = next(reversed(queue.values()), None)
+    queue[run] = entered
+    if newest is None or newest.since <= entered.since:
+        return queue
+    return dict(sorted(queue.items(), key=lambda each: each[1].since))
+
+
+def _but(runs: Mapping[UUID, Waiting], gone: Collection[UUID]) -> Mapping[UUID, Waiting]:
+    left = dict(runs)
+    for run in gone:
+        del left[run]
+    return left
 
 
 def _counted(shares: Sequence[Share], start: datetime, failed: bool) -> list[Share]:

@@ -5,7 +5,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
+from itertools import count
 from uuid import UUID
 
 from schemas import Alert
@@ -19,6 +20,9 @@ from streamer.model import Record
 
 REMEMBERED = timedelta(days=1)
 """So long after its last record a group is remembered of which there is nothing to remember but that all was well."""
+
+SPARE = 1_000
+"""So many times that mean nothing any more may wait in the queue, beside those that do."""
 
 
 class Action(StrEnum):
@@ -71,6 +75,7 @@ class Engine:
         self.forget_old(now)
         for key, group in list(self._groups.items()):
             self._remember(key, group)  # other rules have other dues
+        self.silence(self.silences, now)  # and other quiet times
 
     def firing(self) -> Iterator[tuple[Key, Incident]]:
         """Yield what goes on."""
@@ -104,13 +109,24 @@ class Engine:
         facts = self.rules[key.rule].without(self._groups[key].facts, runs)
         self._keep(key, self._groups[key].model_copy(update={"facts": facts}))
 
-    def pass_time(self, now: datetime) -> None:
-        """Find what is so because it is so late, the earliest first."""
-        while (due := self.due()) and due <= now:
+    def pass_time(self, now: datetime, *, steps: int | None = None) -> bool:
+        """Find what is so because it is so late, the earliest first; tell whether it takes more `steps` than these."""
+        for _ in count() if steps is None else range(steps):
+            if (due := self.due()) is None or due > now:
+                return False
             key = self._queue[0][1]
+            before = self._groups[key]
             self._pass(key, due)
-            if self._due.get(key) == due:
+            if self._groups.get(key) is before:
                 del self._due[key]  # time has told what it can
+        return True
+
+    def catch_up(self, now: datetime) -> None:
+        """Have what was to be said again, perhaps many times, while nobody looked, be said once, and now."""
+        for key, incident in list(self.firing()):
+            due = self._announcement_due(key, incident) if incident.announced else None
+            if due and due < now:
+                self._keep_incident(key, incident.model_copy(update={"held_until": now}))
 
     def silence(self, silences: Iterable[Silence], now: datetime) -> None:
         """Take these silences for those that there are; what another one held back is due now."""
@@ -142,9 +158,8 @@ class Engine:
         """Yield the groups that a record tells something about: that a run was deleted tells no more than its id."""
         if is_deletion(record.event):
             run = record.event.run_id
-            yield from (
-                key for key, group in self._groups.items() if run in {*group.facts.waiting, *group.facts.overdue}
-            )
+            known = ((key, group.facts) for key, group in self._groups.items())
+            yield from (key for key, facts in known if run in facts.waiting or run in facts.overdue)
             return
         for name, rule in self.rules.items():
             group = rule.group.of(record.event)
@@ -154,7 +169,7 @@ class Engine:
     def _take(self, key: Key, rule: Rule, record: Record) -> None:
         group, at = self._group(key), record.event.occurred
         found = rule.take(group.facts, record)
-        tells = found.sign is not Sign.NEITHER or found.facts != group.facts
+        tells = found.sign is not Sign.NEITHER or found.facts is not group.facts
         if tells and not (rule.in_order and _is_outdated(group, found.sign, at)):
             self._find(key, found, at, record)
 
@@ -181,6 +196,8 @@ class Engine:
             self._go_wrong(key, Occurrence(reason, at, whom, record.event if record else None))
         elif found.sign is Sign.GOOD:
             self._resolve(key, at)
+            if record:
+                self._note_that_all_is_well(key, at)
         self._announce(key, at)
 
     def _go_wrong(self, key: Key, occurrence: Occurrence) -> None:
@@ -193,11 +210,14 @@ class Engine:
 
     def _resolve(self, key: Key, at: datetime) -> None:
         group = self._group(key)
-        if group.incident and group.incident.announced:
-            self._say(key, as_alert(key, group.incident, AlertStatus.RESOLVED, at))
+        if (incident := group.incident) and incident.announced:
+            self._say(key, as_alert(key, incident, AlertStatus.RESOLVED, max(at, incident.since)))
             self._count(key, Action.RESOLVED)
-        good = max(at, group.good or at)
-        self._keep(key, group.model_copy(update={"incident": None, "good": good}))
+        self._keep(key, group.model_copy(update={"incident": None}))
+
+    def _note_that_all_is_well(self, key: Key, at: datetime) -> None:
+        group = self._group(key)
+        self._keep(key, group.model_copy(update={"good": max(at, group.good or at)}))
 
     def _announce(self, key: Key, at: datetime) -> None:
         """Say that an incident goes on if it is time to, and nobody wants to be left alone."""
@@ -242,6 +262,8 @@ class Engine:
         self._keep(key, self._group(key).model_copy(update={"incident": incident}))
 
     def _keep(self, key: Key, group: Group | None) -> None:
+        if group and group.about and _is_idle(group):
+            group = group.model_copy(update={"about": None})
         self._changes.groups[key] = group
         self._remember(key, group)
 
@@ -257,6 +279,12 @@ class Engine:
         elif due != self._due.get(key):
             self._due[key] = due
             heappush(self._queue, (due, key))
+            self._drop_what_is_due_no_more()
+
+    def _drop_what_is_due_no_more(self) -> None:
+        if len(self._queue) > 2 * len(self._due) + SPARE:
+            self._queue = [(due, key) for key, due in self._due.items()]
+            heapify(self._queue)
 
     def _due_of(self, key: Key, group: Group) -> datetime | None:
         if (rule := self.rules.get(key.rule)) is None:

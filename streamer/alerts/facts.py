@@ -90,7 +90,8 @@ class Incident(Kept):
 class Group(Kept):
     """A group as a rule knows it: whom its newest record was about, when that was, and when all was well last.
 
-    What is remembered is of use to a rule with this `fingerprint`.
+    Whom is not kept while there is nothing that time alone could tell. What is remembered is of use to a rule with
+    this `fingerprint`.
     """
 
     fingerprint: str = ""

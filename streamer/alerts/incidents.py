@@ -13,6 +13,7 @@ from streamer.alerts.facts import Incident, Key
 
 RUNS_NAMED = 50
 MESSAGE_CUT = 2_000
+NAME_CUT = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,8 @@ def gone_on(incident: Incident, again: Occurrence) -> Incident:
     """Return the incident after another occurrence."""
     run = _concerned(again.whom)
     runs = (*(each for each in incident.runs if each.id != run.id), run)[-RUNS_NAMED:]
-    update = {"occurrences": incident.occurrences + 1, "runs": runs, **_newest(again)}
+    update: dict[str, Any] = {"occurrences": incident.occurrences + 1, "runs": runs, **_newest(again)}
+    update["last"] = max(incident.last, again.at)  # what is heard of late does not turn time back
     return incident.model_copy(update=update)
 
 
@@ -91,4 +93,5 @@ def _state(event: Event | None) -> tuple[State | None, int | None]:
 
 def _concerned(whom: About) -> Concerned:
     run = UUID(whom.resource["prefect.resource.id"].removeprefix(FLOW_RUN_PREFIX))
-    return Concerned(id=run, name=whom.resource.get("prefect.resource.name"))
+    name = whom.resource.get("prefect.resource.name")
+    return Concerned(id=run, name=name and name[:NAME_CUT])

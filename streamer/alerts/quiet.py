@@ -45,11 +45,16 @@ def read_quiet(value: Any) -> Any:
 
 
 def quiet_until(times: Sequence[Quiet], moment: datetime, zone: tzinfo) -> datetime | None:
-    """Return when it is quiet no more; None if it is not quiet now. What never ends ends in a week."""
+    """Return when it is quiet no more, which is after `moment`; None if it is not quiet now.
+
+    What never ends ends in a week. A time that the clocks show twice, or leave out, is over when it is so for sure.
+    """
     local = begin = moment.astimezone(zone)
     while local - begin < 7 * _DAY and (ends := [end for each in times if (end := each.end_of(local))]):
         local = max(ends)
-    return None if local == begin else local
+    if local == begin:
+        return None
+    return max((local.replace(fold=fold) for fold in (0, 1)), key=datetime.timestamp)
 
 
 def _days(first: str | None, last: str | None) -> frozenset[int]:

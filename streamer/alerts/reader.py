@@ -1,16 +1,17 @@
 """The reader of the log that has the engine look at it, and puts what it concludes into the log."""
 
 import asyncio
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
-from datetime import timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta
 from itertools import groupby
 from operator import itemgetter
-from uuid import UUID
 
 import structlog
 
-from schemas import Alert
+from schemas import Alert, Verdict
+from schemas.ours import VerdictStatus
 from streamer.alerts.engine import Action, Changes, Engine
 from streamer.alerts.facts import Group, Key
 from streamer.alerts.rule import Rule
@@ -22,6 +23,10 @@ AT_ONCE = 50
 TICK_SECONDS = 1.0
 LATE = timedelta(seconds=5)
 """So long after a time we take it that all that occurred before it has come."""
+AHEAD = timedelta(minutes=1)
+"""So far clocks of others may be ahead of ours."""
+STEPS = 50
+"""So much is concluded from time before others have their turn."""
 TIDY_SECONDS = 3600.0
 SILENCES_KEPT = timedelta(days=7)
 """So long after its end a silence is kept, for what occurred before it but is heard of late."""
@@ -126,28 +131,41 @@ class Alerting:
     async def _read(self) -> None:
         head = self._log.head
         records = await self._log.after(self._seq, AT_ONCE)
+        now, overtaken = self._clock.now(), await self._overtaken(records)
         for record in records:
-            if not self._log.is_history(record):
-                self.engine.take(record)
+            if not self._log.is_history(record) and record.seq not in overtaken:
+                self.engine.take(_as_of(now, record))
         self._seq = records[-1].seq if records else head
         if not records and self._sees():
             await self._pass_time()
 
+    async def _overtaken(self, records: Iterable[Record]) -> set[int]:
+        """Return which are verdicts that do not stand: the run had moved on before they came, so nothing ends them."""
+        judged = {
+            each.seq: each.event.run for each in records if isinstance(each.event, Verdict) and _is_bad(each.event)
+        }
+        known = await self._log.store.runs(set(judged.values())) if judged else {}
+        return {seq for seq, run in judged.items() if run in known and known[run].verdict is None}
+
     async def _pass_time(self) -> None:
         now = self._clock.now() - LATE
-        for key, runs in self.engine.suspects(now).items():
-            if gone := await self._gone(key, runs):
-                self.engine.forget(key, gone)
-        self.engine.pass_time(now)
+        await self._forget_gone(now)
+        self.engine.catch_up(now)
+        while self.engine.pass_time(now, steps=STEPS):  # noqa: ASYNC110 - it gives way, and waits for nothing
+            await asyncio.sleep(0)
         if self._clock.monotonic() - self._tidied > TIDY_SECONDS:
             self._tidied = self._clock.monotonic()
             self.engine.forget_old(now)
             await self._log.store.commit(ALERTS_READER, self._seq)
 
-    async def _gone(self, key: Key, runs: Collection[UUID]) -> list[UUID]:
-        """Return those of these runs that are not what we took them for: what comes late may have misled us."""
-        known, rule = await self._log.store.runs(runs), self.engine.rules[key.rule]
-        return [run for run in runs if not rule.stands(known.get(run))]
+    async def _forget_gone(self, now: datetime) -> None:
+        """Forget runs that are not what we took them for: what comes late may have misled us."""
+        suspects = self.engine.suspects(now)
+        known = await self._log.store.runs({run for runs in suspects.values() for run in runs}) if suspects else {}
+        for key, runs in suspects.items():
+            rule = self.engine.rules[key.rule]
+            if gone := [run for run in runs if not rule.stands(known.get(run))]:
+                self.engine.forget(key, gone)
 
     async def _conclude(self, changes: Changes) -> None:
         reached = asyncio.Event()
@@ -167,6 +185,17 @@ class Alerting:
         memory: dict[tuple[str, str, str], bytes | None] = {key: _body(group) for key, group in changes.groups.items()}
         raised = {counter_of(source, rule, action): by for (rule, source, action), by in changes.actions.items()}
         yield Conclusions(last_source, last, Progress(ALERTS_READER, self._seq, memory, raised), reached.set)
+
+
+def _is_bad(verdict: Verdict) -> bool:
+    return verdict.ruling.status not in (VerdictStatus.RECOVERED, VerdictStatus.ACTED)
+
+
+def _as_of(now: datetime, record: Record) -> Record:
+    """Return the record; what claims to come from the future, and would keep us from seeing what does, occurs now."""
+    if record.event.occurred <= now + AHEAD:
+        return record
+    return replace(record, event=record.event.model_copy(update={"occurred": now}))
 
 
 def counter_of(source: str, rule: str, action: Action) -> Counter:

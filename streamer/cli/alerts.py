@@ -17,6 +17,7 @@ from rich.table import Table
 
 from schemas import Alert
 from streamer import config
+from streamer.alert_message import plain
 from streamer.alerts.grouping import name_of
 from streamer.alerts.rehearsal import rehearsed
 from streamer.alerts.wording import in_a_line
@@ -59,7 +60,7 @@ def try_(
     for each in map(_as_json, said):
         at = f"{each['occurred']:%Y-%m-%dT%H:%M:%S.%fZ}"
         cells = (at, each["rule"], each["status"], each["name"], each["reason"], str(each["occurrences"]))
-        table.add_row(*map(escape, cells))
+        table.add_row(*map(_shown, cells))
     Console(highlight=False, soft_wrap=True).print(table if said else "nothing would have been said")
 
 
@@ -98,8 +99,13 @@ def list_(
     for each in found:
         cells = (each["rule"], each["severity"], _local(each["since"]), each["name"], each["reason"])
         run = each["run"]["name"] or each["run"]["id"]
-        table.add_row(*map(escape, (*cells, str(each["occurrences"]), _told(each), run)))
+        table.add_row(*map(_shown, (*cells, str(each["occurrences"]), _told(each), run)))
     Console(highlight=False, soft_wrap=True).print(table if found else "nothing fires")
+
+
+def _shown(cell: str) -> str:
+    """Return it on one line; what others have named neither colours nor moves anything."""
+    return escape(" ".join(plain(cell).split()))
 
 
 def _told(alert: Mapping[str, Any]) -> str:
@@ -157,7 +163,7 @@ def silences(
     table = Table("id", "of", "since", "until", "by", "comment", box=None)
     for each in found:
         cells = (_which(each), _local(each["begins"]), _local(each["ends"]), each["by"], each["comment"])
-        table.add_row(*map(escape, (each["id"][:SHOWN_OF_AN_ID], *cells)))
+        table.add_row(*map(_shown, (each["id"][:SHOWN_OF_AN_ID], *cells)))
     Console(highlight=False, soft_wrap=True).print(table if found else "there are no silences")
 
 

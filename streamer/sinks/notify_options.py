@@ -38,7 +38,7 @@ class NotifyOptions(Surrounded, BaseModel):
     `title` and `body` are templates; from more than `digest` alerts at once one message is made; `logs` are lines.
     """
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
     url: Url | None = None
     urls: tuple[Url, ...] = ()

@@ -108,6 +108,17 @@ async def test_list_shows_what_fires_while_a_service_runs_and_when_it_is_stopped
     assert all(each in row for each in ("failed", "critical", "etl", REASON, " 2 ", "at 20", alert["run"]["name"]))
 
 
+async def test_a_name_neither_colours_nor_clears_the_terminal(place: Place) -> None:
+    async with place.running():
+        event = entered("FAILED")
+        event["resource"]["prefect.resource.name"] = "[red]loose\x1b[2J\x1b]0;mine\x07\nquetzal"
+        place.server.publish(event)
+        await until(lambda: heard(place) == ["failed firing"])
+        heading, row = (await streamer("list")).stdout.splitlines()
+    assert row.rstrip().endswith("[red]loose quetzal")
+    assert len(heading) <= len(row)
+
+
 async def test_what_is_silenced_is_told_once_the_silence_is_lifted(place: Place) -> None:
     async with place.running():
         made = await streamer("silence", "--for", "2h", "--flow", "et*", "--severity", "crit*", "--comment", "we know")

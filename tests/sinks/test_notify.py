@@ -14,6 +14,7 @@ from uuid import uuid4
 
 import orjson
 import pytest
+from pydantic import ValidationError
 
 from schemas import decode, notices
 from schemas.alert import Concerned
@@ -22,6 +23,7 @@ from streamer.errors import ConfigError, Reject, Retry
 from streamer.model import Record, Sink
 from streamer.sinks.apprise_service import Service
 from streamer.sinks.notify import NotifySink
+from streamer.sinks.notify_options import NotifyOptions
 from streamer.surroundings import RunDetails, Surroundings
 from streamer.testing import check_sink, until
 from tests.frames import transition
@@ -273,3 +275,9 @@ async def test_a_message_that_is_too_long_for_the_service_is_cut() -> None:
         await sink.write([an_alert(reason=reason)])
     (told,) = said(receiver)
     assert len(told["text"]) <= 4000
+
+
+def test_a_url_that_is_not_understood_is_in_no_error() -> None:
+    with pytest.raises(ValidationError) as refused:
+        NotifyOptions.model_validate({"url": f"slackk://{SECRET}"})
+    assert SECRET not in str(refused.value)
