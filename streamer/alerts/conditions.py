@@ -49,6 +49,12 @@ class OnTransition(Rule):
         named = match.states or match.state_names or match.from_states
         return match if named else match.but(states=FAILURES)
 
+    @model_validator(mode="after")
+    def _ends(self) -> Self:
+        if self.resolve == Criteria(states=self.resolve.states) and set(self.resolve.states) <= set(self.match.states):
+            raise ValueError("what fires cannot be what ends it: say with resolve which states do")
+        return self
+
     @cached_property
     def _bad(self) -> Routing:
         return Routing(match=self.match, exclude=self.exclude)

@@ -63,6 +63,12 @@ def test_what_fires_and_what_ends_it_can_be_said() -> None:
     assert [(each.minute, each.status) for each in told(late, story, until=60)] == [(1, "firing"), (3, "resolved")]
 
 
+def test_what_fires_cannot_be_what_ends_it() -> None:
+    with pytest.raises(ValidationError, match="what fires cannot be what ends it"):
+        rule("transition", match={"states": ["COMPLETED", "FAILED"]})
+    rule("transition", match={"states": ["COMPLETED"]}, resolve={"states": ["RUNNING"]})
+
+
 def test_a_rule_looks_only_at_what_it_matches() -> None:
     mine = engine("transition", match={"deployments": ["night*"]}, exclude={"deployments": ["nightly-old"]})
     story = [moved(1, "a", "FAILED", deployment="nightly-old"), moved(2, "b", "FAILED", deployment="hourly")]
