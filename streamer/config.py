@@ -24,6 +24,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from streamer import prefect_settings, sinks
+from streamer.access import AccessSettings
 from streamer.alerts.conditions import KINDS, AnyRule
 from streamer.alerts.rule import Rule
 from streamer.audit import AGES
@@ -139,6 +140,7 @@ class Settings(BaseSettings):
     proxy: str | None = Field(None, description="proxy URL; `none` for no proxy; default: HTTP_PROXY and the like")
     store: str = Field("", description="where the log is kept; default: streamer.db in STREAMER_HOME")
     listen: str = Field("127.0.0.1:4280", description="address of page, metrics and health")
+    access: AccessSettings = Field(default_factory=AccessSettings, description="`[access]` table: who may ask")
     since: Duration = Field(timedelta(hours=24), description="history that the first start reads")
     resync: Duration = Field(timedelta(minutes=5), description="how often runs are compared with the server's")
     audits: list[Annotated[Duration, Field(ge=timedelta(seconds=5))]] = Field(

@@ -113,7 +113,7 @@ async def _ask(service: RunningService, method: str, path: str, **content: Any) 
         except (httpx.HTTPError, ValueError) as error:
             raise StoreError(f"the service at {service.address} does not answer: {error}") from error
     if not response.is_success:
-        raise StoreError(f"the service at {service.address} refused: {answer.get('error')}", answer.get("hint"))
+        raise StoreError(f"the service at {service.address} refused: {answer.get('detail')}", answer.get("hint"))
     return answer
 
 

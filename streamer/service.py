@@ -9,9 +9,10 @@ import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import aclosing, asynccontextmanager, nullcontext
 from datetime import timedelta
 from functools import partial
+from ipaddress import ip_address
 from typing import Any
 
 import structlog
@@ -28,17 +29,19 @@ from streamer.errors import ConfigError
 from streamer.health import SourceHealth
 from streamer.ingesting import ingest
 from streamer.liveness import Tracker
-from streamer.model import Observer
+from streamer.model import Observer, RunState
 from streamer.operating import commands
 from streamer.push.pushing import pushing
 from streamer.pushes import pushes_of
 from streamer.reports import Bucket, span_until
-from streamer.run_view import as_json
+from streamer.run_server import RunServer
 from streamer.sink_list import running_sinks, say_which_were_removed
 from streamer.upkeep import keep_up
 from streamer.watch import Watch
-from streamer.web import api, control
+from streamer.web import control, openapi, operations, runs
 from streamer.web.app import SinkStatus, SourceStatus, Status, create_app
+from streamer.web.endpoints import routes
+from streamer.web.guard import Guard, middleware
 
 NEWEST_SHOWN = 25
 ZOMBIES_SHOWN = 1_000
@@ -101,9 +104,15 @@ class Service:
     async def _run(self, listener: socket.socket) -> None:
         host, port = listener.getsockname()[:2]
         address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-        async with open_core(self._settings, address=address) as core, _serving(_app(core), listener):
+        self._settings.access.require_readable()
+        async with (
+            open_core(self._settings, address=address) as core,
+            aclosing(RunServer(core.settings, core.clock, core.instruments)) as server,
+            _serving(_app(core, server), listener),
+        ):
             names = [delivery.name for delivery in core.deliveries]
             logger.info("started", page=address, store=str(core.store.path), sinks=names)
+            _say_who_may_ask(core.settings, host)
             await say_which_were_removed(core)
             async with pushing(await pushes_of(core), grace=self._settings.grace):
                 self._started.set_result((address, core))
@@ -168,19 +177,45 @@ def _differs(name: str, settings: Settings, before: Settings) -> bool:
     return name not in ("sinks", "sink", "routes", "alerts") and getattr(settings, name) != getattr(before, name)
 
 
-def _app(core: Core) -> Any:
-    questions = api.routes(partial(_zombies, core), partial(_history, core))
-    questions += api.sink_routes(partial(running_sinks, core), core.store)
-    questions += api.alert_routes(partial(_alerts, core), partial(_silences, core))
-    orders = control.routes(core.store.token, commands(core))
-    newest = partial(core.log.newest, NEWEST_SHOWN)
-    firing = partial(alert_list.running_alerts, core)
-    return create_app(core.metrics, partial(status_of, core), newest, [*orders, *questions], firing=firing)
+def _app(core: Core, server: RunServer) -> Any:
+    access = core.settings.access
+    guard = Guard(lambda: [core.store.token.encode(), *access.tokens()], access.basics, wanted=access.is_wanted)
+    questions = [*runs.endpoints(_about_runs(core, server)), *operations.endpoints(_about_operations(core))]
+    return create_app(
+        core.metrics,
+        partial(status_of, core),
+        partial(core.log.newest, NEWEST_SHOWN),
+        [*control.routes(guard, commands(core)), *routes(questions), openapi.route(questions)],
+        firing=partial(alert_list.running_alerts, core),
+        middleware=middleware(guard, access.cors),
+    )
 
 
-async def _zombies(core: Core) -> list[dict[str, Any]]:
+def _about_runs(core: Core, server: RunServer) -> runs.RunsAsked:
+    return runs.RunsAsked(
+        inspection=core.store.inspection,
+        store=core.store,
+        server=server,
+        zombies=partial(_zombies, core),
+        names=lambda: core.metrics.names,
+        pages=core.settings.surroundings.ui,
+        now=core.clock.now,
+    )
+
+
+def _about_operations(core: Core) -> operations.OperationsAsked:
+    return operations.OperationsAsked(
+        history=partial(_history, core),
+        letters=core.store,
+        sinks=partial(running_sinks, core),
+        alerts=partial(_alerts, core),
+        silences=partial(_silences, core),
+    )
+
+
+async def _zombies(core: Core) -> list[RunState]:
     """Return the runs that a verdict stands of."""
-    return [as_json(run, core.metrics.names) for run in await core.store.find_runs(judged=True, limit=ZOMBIES_SHOWN)]
+    return await core.store.find_runs(judged=True, limit=ZOMBIES_SHOWN)
 
 
 async def _alerts(core: Core) -> list[alert_list.ListedAlert]:
@@ -215,6 +250,13 @@ def status_of(core: Core) -> Status:
     missing += [core.store.trouble] if core.store.trouble else []
     behind = [SinkStatus(each.name, each.acked, each.lag()) for each in core.deliveries]
     return Status(__version__, sources, behind, core.log.head, missing or ([] if sources else ["no source yet"]))
+
+
+def _say_who_may_ask(settings: Settings, host: str) -> None:
+    """Log it when others than who is on this machine may ask, and nobody has to prove who they are."""
+    if not settings.access.is_wanted and not ip_address(host).is_loopback:
+        hint = "set access.token_file, or listen on 127.0.0.1"
+        logger.warning("whoever reaches this address may see runs and their logs", listen=settings.listen, hint=hint)
 
 
 def _listen(settings: Settings) -> socket.socket:

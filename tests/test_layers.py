@@ -32,6 +32,7 @@ LAYERS: tuple[frozenset[str], ...] = (
             "inventory",
             "measuring",
             "redaction",
+            "questions",
             "reports",
             "starts",
             "alert_message",
@@ -42,6 +43,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"alerts", "source", "store", "sinks", "push", "web", "metrics"}),
     frozenset(
         {
+            "access",
             "alert_list",
             "board",
             "client",
@@ -57,6 +59,7 @@ LAYERS: tuple[frozenset[str], ...] = (
             "prefect_settings",
             "rules",
             "run_facts",
+            "run_server",
             "service",
             "silencing",
             "sink_list",
@@ -81,6 +84,7 @@ FOREIGN = {
     "routing": {"pydantic"},
     "selection": {"pydantic"},
     "durations": {"pydantic"},
+    "questions": {"pydantic"},
     "starts": {"pydantic"},
     "redaction": {"pydantic", "pydantic_core"},
 }

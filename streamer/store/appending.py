@@ -7,7 +7,7 @@ import sqlite3
 import time
 from collections import Counter as Tally
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from uuid import UUID
@@ -18,7 +18,19 @@ from schemas import Alert, Event, Heartbeat, Notice, Transition, Verdict
 from streamer import counting, measuring
 from streamer.counting import Counting
 from streamer.measuring import Finish
-from streamer.model import Appended, Counter, Dues, Family, Measured, Net, Progress, Record, RunState, SourceState, Totals
+from streamer.model import (
+    Appended,
+    Counter,
+    Dues,
+    Family,
+    Measured,
+    Net,
+    Progress,
+    Record,
+    RunState,
+    SourceState,
+    Totals,
+)
 from streamer.runs import about_run, advance, continues
 from streamer.store import alerts, beats, chains, finishes, history, ledger, quarantine, run_rows, segments
 from streamer.timestamps import to_micros
@@ -37,11 +49,12 @@ class Batch:
 
 @dataclass(slots=True)
 class Folded:
-    """What became of runs: the transitions that did not start from the state that was shown, those that came too late
-    to be shown, and the ends.
+    """What became of runs, those `known` before among them: the transitions that did not start from the state that was
+    shown, those that came too late to be shown, and the ends.
     """
 
     runs: dict[UUID, RunState]
+    known: Mapping[UUID, RunState]
     astray: list[Transition] = field(default_factory=list)
     late: list[Transition] = field(default_factory=list)
     ends: list[Transition] = field(default_factory=list)
@@ -58,7 +71,7 @@ def append(connection: sqlite3.Connection, source_id: int, source: SourceState, 
     transitions = [each for each in fresh if isinstance(each, Transition)]
     chains.note(connection, source_id, transitions, astray=folded.astray, late=folded.late)
     measured = _measure(connection, source, folded, by)
-    run_rows.save(connection, folded.runs.values())
+    run_rows.save(connection, folded.runs.values(), folded.known)
     history.mark_phantoms(connection, [each for each in fresh if isinstance(each, Notice)])
     new = [*fresh, *fresh_beats]
     duplicates = len(batch.events) - len(new) - expired
@@ -75,9 +88,9 @@ def append(connection: sqlite3.Connection, source_id: int, source: SourceState, 
 def learn(connection: sqlite3.Connection, source: SourceState, dues: Dues, by: Counting) -> Appended:
     """Note when runs should have started; where nobody knows, take when they were first seen."""
     known = run_rows.load(connection, dues.due)
-    folded = Folded({ident: replace(run, due=dues.due[ident] or run.seen_at) for ident, run in known.items()})
+    folded = Folded({ident: replace(run, due=dues.due[ident] or run.seen_at) for ident, run in known.items()}, known)
     measured = _measure(connection, source, folded, by)
-    run_rows.save(connection, folded.runs.values())
+    run_rows.save(connection, folded.runs.values(), folded.known)
     return Appended(totals=Totals(raise_counters(connection, _observed(measured))), measured=measured)
 
 
@@ -132,7 +145,8 @@ def _record_row(source_id: int, record: Record) -> tuple[object, ...]:
 def _fold(connection: sqlite3.Connection, source: SourceState, events: Sequence[Event]) -> Folded:
     """Fold events into their runs, which are not saved yet."""
     about = [(run, each) for each in events if (run := about_run(each))]
-    folded = Folded(run_rows.load(connection, {run for run, _ in about}))
+    known = run_rows.load(connection, {run for run, _ in about})
+    folded = Folded(dict(known), known)
     for run, each in about:
         before = folded.runs.get(run)
         after = folded.runs[run] = advance(before, source.name, each)

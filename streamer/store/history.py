@@ -27,7 +27,8 @@ def mark_phantoms(connection: sqlite3.Connection, notices: Iterable[Notice]) -> 
             row = (notice.announcement.event.bytes, to_micros(notice.occurred))
             connection.execute("INSERT INTO phantoms VALUES (?, ?) ON CONFLICT DO NOTHING", row)
             connection.execute("DELETE FROM finishes WHERE run = ? AND ended = ?", (notice.run_id.bytes, row[1]))
-            run_rows.save(connection, [_without_phantoms(connection, run) for run in _load(connection, notice.run_id)])
+            known = run_rows.load(connection, [notice.run_id])
+            run_rows.save(connection, [_without_phantoms(connection, run) for run in known.values()], known)
 
 
 def records(connection: sqlite3.Connection, run: UUID) -> list[Record]:
@@ -47,10 +48,6 @@ def newest_transition(connection: sqlite3.Connection, run: UUID) -> Event | None
     query = f"SELECT seq {_REAL} AND kind = ? ORDER BY occurred DESC, seq DESC LIMIT 1"
     seqs = [seq for (seq,) in connection.execute(query, (run.bytes, Kind.TRANSITION))]
     return next((record.event for record in segments.read_these(connection, seqs)), None)
-
-
-def _load(connection: sqlite3.Connection, run: UUID) -> Iterable[RunState]:
-    return run_rows.load(connection, [run]).values()
 
 
 def _without_phantoms(connection: sqlite3.Connection, run: RunState) -> RunState:

@@ -1,7 +1,9 @@
 """The run table: `RunState` to a row and back."""
 
 import sqlite3
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -19,7 +21,10 @@ _COLUMNS = (
     " state_type, state_name, state_message, state_at, seen_at, started_at, ended_at, deleted_at,"
     " since, verdict, verdict_reason, verdict_at, due, waited, lasted, ring"
 )
-_RUNS = "runs JOIN sources ON sources.id = runs.source LEFT JOIN beats ON beats.run = runs.id"
+_BESIDE = "JOIN sources ON sources.id = runs.source LEFT JOIN beats ON beats.run = runs.id"
+_RUNS = f"runs {_BESIDE}"
+_VERDICT = ("verdict", "verdict_reason", "verdict_at")
+_WRITTEN = tuple(each.name for each in fields(RunState) if each.name != "beats")
 
 
 def load(connection: sqlite3.Connection, ids: Iterable[UUID]) -> dict[UUID, RunState]:
@@ -27,6 +32,14 @@ def load(connection: sqlite3.Connection, ids: Iterable[UUID]) -> dict[UUID, RunS
     query = f"SELECT {_COLUMNS} FROM {_RUNS} WHERE runs.id IN {THESE}"
     rows = connection.execute(query, joined(ids))
     return {run.id: run for run in map(_run, rows)}
+
+
+def listed(connection: sqlite3.Connection, page: str, bound: Mapping[str, object]) -> list[tuple[int, RunState]]:
+    """Return the runs of a query that yields `at` and `id`, each with its `at`, in no order."""
+    rows = connection.execute(
+        f"SELECT {_COLUMNS}, page.at FROM ({page}) AS page CROSS JOIN runs ON runs.id = page.id {_BESIDE}", bound
+    )
+    return [(row[-1], _run(row)) for row in rows]
 
 
 def newest(connection: sqlite3.Connection, *, judged: bool, limit: int) -> list[RunState]:
@@ -55,13 +68,30 @@ def ended(connection: sqlite3.Connection, since: int, *, failed: bool, each: int
     return list(map(_run, rows))
 
 
-def save(connection: sqlite3.Connection, runs: Iterable[RunState]) -> None:
-    """Insert or replace these runs, all but their beats."""
-    connection.executemany(
-        "INSERT OR REPLACE INTO runs SELECT ?1, sources.id, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15,"
-        " ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26 FROM sources WHERE name = ?2",
-        map(_row, runs),
-    )
+def save(connection: sqlite3.Connection, runs: Iterable[RunState], known: Mapping[UUID, RunState]) -> None:
+    """Insert these runs, all but their beats; of those that are known, as they were loaded, write only what changed.
+
+    An index in which nothing changes is not written either, and most do not when a run goes on.
+    """
+    new, changes = [], defaultdict(list)
+    for run in runs:
+        if before := known.get(run.id):
+            changed = _columns(run, [name for name in _WRITTEN if getattr(run, name) != getattr(before, name)])
+            changes[tuple(changed)].append((*changed.values(), run.id.bytes))
+        else:
+            new.append(_columns(run, _WRITTEN))
+    _insert(connection, new)
+    for names, rows in changes.items():
+        if names:
+            setting = ", ".join(f"{name} = ?" for name in names)
+            connection.executemany(f"UPDATE runs SET {setting} WHERE id = ?", rows)
+
+
+def _insert(connection: sqlite3.Connection, rows: Sequence[Mapping[str, object]]) -> None:
+    if rows:
+        source = "(SELECT id FROM sources WHERE name = :source)"
+        places = (source if name == "source" else f":{name}" for name in rows[0])
+        connection.executemany(f"INSERT INTO runs ({', '.join(rows[0])}) VALUES ({', '.join(places)})", rows)
 
 
 def unfinished(connection: sqlite3.Connection, source_id: int) -> dict[UUID, StateType | None]:
@@ -77,33 +107,21 @@ def without_due(connection: sqlite3.Connection, source_id: int, limit: int) -> s
     return {UUID(bytes=run) for (run,) in connection.execute(query, (source_id, limit))}
 
 
-def _row(run: RunState) -> tuple[object, ...]:
-    return (
-        run.id.bytes,
-        run.source,
-        run.name,
-        run.flow,
-        run.deployment,
-        run.work_pool,
-        run.work_queue,
-        run.task_run,
-        orjson.dumps(run.tags).decode(),
-        run.run_count,
-        run.state_id.bytes if run.state_id else None,
-        run.state_type,
-        run.state_name,
-        run.state_message,
-        _micros(run.state_at),
-        _micros(run.seen_at),
-        _micros(run.started_at),
-        _micros(run.ended_at),
-        _micros(run.deleted_at),
-        _micros(run.since),
-        *((run.verdict.status, run.verdict.reason, to_micros(run.verdict.at)) if run.verdict else (None, None, None)),
-        _micros(run.due),
-        run.waited,
-        run.lasted,
-    )
+def _columns(run: RunState, names: Iterable[str]) -> dict[str, object]:
+    """Return what is written of some fields, by column."""
+    columns = {name: _value(getattr(run, name)) for name in names}
+    if "verdict" in columns:
+        told = (run.verdict.status, run.verdict.reason, to_micros(run.verdict.at)) if run.verdict else (None,) * 3
+        columns |= zip(_VERDICT, told, strict=True)
+    return columns
+
+
+def _value(value: object) -> object:
+    if isinstance(value, datetime):
+        return to_micros(value)
+    if isinstance(value, UUID):
+        return value.bytes
+    return orjson.dumps(value).decode() if type(value) is tuple else value
 
 
 def _run(row: tuple[Any, ...]) -> RunState:
@@ -132,12 +150,8 @@ def _run(row: tuple[Any, ...]) -> RunState:
         due=_moment(row[23]),
         waited=bool(row[24]),
         lasted=bool(row[25]),
-        beats=beats.read(row[26]),
+        beats=beats.read(row[26]) if row[26] else (),
     )
-
-
-def _micros(moment: datetime | None) -> int | None:
-    return None if moment is None else to_micros(moment)
 
 
 def _moment(micros: int | None) -> datetime | None:

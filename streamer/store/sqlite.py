@@ -57,6 +57,7 @@ from streamer.store.appending import Batch
 from streamer.store.connection import connect, in_words, size_on_disk, transaction
 from streamer.store.cursors import Reader
 from streamer.store.dead_letters import DeadLetter
+from streamer.store.inspection import Inspection
 from streamer.store.lock import StoreLock
 from streamer.store.migrations import migrate, require_known, schema_version
 from streamer.store.quarantine import Refused
@@ -83,9 +84,10 @@ class SqliteStore:
         self._counting = counting or Counting()
         self._lock = lock
         # Closed in this order: only a writer that leaves last folds SQLite's log back into the file.
-        self._connections = {doing: connections[doing] for doing in ("report", "read", "write")}
+        self._connections = {doing: connections[doing] for doing in ("inspect", "report", "read", "write")}
         self._threads = {doing: ThreadPoolExecutor(1, f"store-{doing}") for doing in self._connections}
         self._sources: dict[str, int] = {}
+        self.inspection = Inspection(self._inspect)
         self.trouble: str | None = None
         """What keeps the store from being written, as long as it does."""
         self._hurry = asyncio.Event()
@@ -102,7 +104,7 @@ class SqliteStore:
                 undo.callback(lock.release)
                 writer = undo.enter_context(closing(connect(path)))
                 migrate(writer)
-                readers = {doing: connect(path, read_only=True) for doing in ("read", "report")}
+                readers = {doing: connect(path, read_only=True) for doing in ("inspect", "report", "read")}
                 store = cls(path, {**readers, "write": writer}, lock, counting)
                 undo.pop_all()
                 return store
@@ -121,7 +123,7 @@ class SqliteStore:
             reader = undo.enter_context(closing(connect(path, read_only=True)))
             require_known(schema_version(reader))
             undo.pop_all()
-            return cls(path, dict.fromkeys(("report", "read", "write"), reader), StoreLock(path))
+            return cls(path, dict.fromkeys(("inspect", "report", "read", "write"), reader), StoreLock(path))
 
     async def open_source(self, name: str, *, identity: str, now: datetime) -> SourceState:
         """Return the source, made with epoch `now` the first time; another identity under the name is refused."""
@@ -428,6 +430,10 @@ class SqliteStore:
                 return work(self._connections[thread])
 
         return await self._outlasting(run, thread)
+
+    async def _inspect(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Ask on a thread of its own: what a person asks may take long, and should not wait for what does."""
+        return await self._read(work, "inspect")
 
     async def _outlasting(self, run: Callable[[], T], thread: str) -> T:
         """Do it, and if need be and we are patient, again until the disk lets us; nothing was half-written before."""

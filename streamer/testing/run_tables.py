@@ -1,6 +1,6 @@
 """A Prefect server's tables of runs and their states, as its REST shows them; the truth about what happened."""
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -38,6 +38,9 @@ class RunTables:
             kind: [] for kind in ("flows", "deployments", "work_pools", "work_queues")
         }
         """What lists of these show that are not asked for by id."""
+        self.logs: list[Json] = []
+        self.task_runs: list[Json] = []
+        """What is shown of a run, in this order; each has a `flow_run_id`."""
         self._states: dict[str, list[Json]] = {}
 
     def enter(self, event: Mapping[str, Any]) -> None:
@@ -72,7 +75,8 @@ class RunTables:
             ("POST", "/api/deployments/filter", self._answer_names),
             ("POST", "/api/work_pools/filter", self._answer_inventory),
             ("POST", "/api/work_queues/filter", self._answer_inventory),
-            ("POST", "/api/task_runs/filter", self._answer_parents),
+            ("POST", "/api/task_runs/filter", self._answer_task_runs),
+            ("POST", "/api/logs/filter", self._answer_logs),
         ]
 
     async def _answer_states(self, request: Request) -> Response:
@@ -105,9 +109,17 @@ class RunTables:
         body, kind = await request.json(), request.url.path.split("/")[-2]
         return JSONResponse(self.inventory[kind][body["offset"] : body["offset"] + body["limit"]])
 
-    async def _answer_parents(self, request: Request) -> Response:
-        """Answer with those of the task runs that are wanted by id."""
-        wanted = (await request.json())["task_runs"]["id"]["any_"]
+    async def _answer_logs(self, request: Request) -> Response:
+        """Answer with a page of the lines of some runs."""
+        body = await request.json()
+        return _page_of(self.logs, body, body["logs"]["flow_run_id"]["any_"])
+
+    async def _answer_task_runs(self, request: Request) -> Response:
+        """Answer with a page of the task runs of some runs, or with the parents of those that are wanted by id."""
+        body = await request.json()
+        if "flow_runs" in body:
+            return _page_of(self.task_runs, body, body["flow_runs"]["id"]["any_"])
+        wanted = body["task_runs"]["id"]["any_"]
         return JSONResponse(
             [{"id": each, "flow_run_id": self.parents[each]} for each in wanted if each in self.parents]
         )
@@ -125,6 +137,13 @@ class RunTables:
             if f"{role}s" in self.names:
                 self.names[f"{role}s"][ident] = each["prefect.resource.name"]
         return found
+
+
+def _page_of(all_there_are: Iterable[Json], body: Json, runs: Collection[str]) -> Response:
+    offset, limit = body.get("offset", 0), body.get("limit", MOST)
+    if not 0 <= limit <= MOST:
+        return Response(status_code=422)
+    return JSONResponse([each for each in all_there_are if each["flow_run_id"] in runs][offset : offset + limit])
 
 
 def _state(event: Mapping[str, Any]) -> Json:

@@ -10,12 +10,14 @@ import anyio.to_thread
 import orjson
 from jinja2 import Environment, FileSystemLoader
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from streamer.metrics.counters import Metrics
 from streamer.model import Record
+from streamer.web.problems import HANDLERS
 
 _SECURITY = {
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'",
@@ -69,8 +71,12 @@ def create_app(
     more: Iterable[BaseRoute] = (),
     *,
     firing: Callable[[], Sequence[object]] = list,
+    middleware: Sequence[Middleware] = (),
 ) -> Starlette:
-    """Return the ASGI app; `status`, `newest` and what is `firing` are asked at each request, `more` is more routes."""
+    """Return the ASGI app; `status`, `newest` and what is `firing` are asked at each request, `more` is more routes.
+
+    The `middleware` stands before it, and sees to it who may ask.
+    """
     templates = Environment(loader=FileSystemLoader(Path(__file__).parent / "templates"), autoescape=True)
     page = templates.get_template("status.html")
 
@@ -97,5 +103,7 @@ def create_app(
             Route("/livez", live),
             Route("/readyz", ready),
             *more,
-        ]
+        ],
+        middleware=middleware,
+        exception_handlers=HANDLERS,
     )

@@ -9,8 +9,10 @@ from uuid import uuid4
 
 import pytest
 
+from schemas import StateType
 from streamer.errors import StoreError
 from streamer.model import Beat, Counter, Family
+from streamer.questions import RunQuery
 from streamer.store import migrations
 from streamer.store.connection import connect
 from streamer.store.migrations import STEPS, migrate, schema_version
@@ -115,4 +117,24 @@ async def test_a_store_of_an_older_version_keeps_its_runs_beats_and_counters(tmp
     assert (known.waited, known.lasted, known.due) == (True, True, None), "what is over is measured no more"
     counter = Counter(Family.TRANSITIONS, "default", "f", labels=("", "PENDING"))
     assert (await store.totals()).counts == {counter: 7}
+    await store.close()
+
+
+async def test_the_runs_of_an_older_store_are_found_by_their_tags_and_flows(tmp_path: Path) -> None:
+    path, run = tmp_path / "store.db", uuid4()
+    before = next(number for number, step in enumerate(STEPS) if "run_tags" in step)
+    with closing(connect(path)) as old:
+        for step in STEPS[:before]:
+            old.executescript(step)
+        old.execute(f"PRAGMA user_version = {before}")
+        old.execute("INSERT INTO sources (id, name, identity, epoch) VALUES (1, 'default', 'http://server/api', 0)")
+        old.execute("INSERT INTO names VALUES ('f', 'etl', 0)")
+        old.execute(
+            "INSERT INTO runs (id, source, flow, tags, state_type, state_at, seen_at, ended_at)"
+            """ VALUES (?, 1, 'f', '["prod","prod","eu"]', 'COMPLETED', 9, 1, 9)""",
+            (run.bytes,),
+        )
+    store = SqliteStore.open(path)
+    for query in (RunQuery(tags=("prod", "eu")), RunQuery(flows="etl"), RunQuery(states=(StateType.COMPLETED,))):
+        assert [each.id for each in (await store.inspection.runs(query)).items] == [run]
     await store.close()

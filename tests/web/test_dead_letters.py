@@ -1,17 +1,19 @@
-"""`/api/sinks` and `/api/dead-letters`: what is asked for, what is answered, what is refused."""
+"""`/api/sinks`, `/api/dead-letters`, `/api/quarantine`: what is asked for, what is answered, what is refused."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx
 import pytest
-from starlette.applications import Starlette
 
-from streamer.model import Net
+from schemas.errors import InvalidEvent, Reason
+from streamer.model import Frame, Net
+from streamer.reports import Bucket
 from streamer.store.sqlite import SqliteStore
 from streamer.testing.conformance import events
-from streamer.web import api
+from streamer.web.operations import OperationsAsked, endpoints
 from tests.store.agreement import opened
+from tests.web.asking import asking, problem
 
 SINK = "https://host:8443/hook?tenant=a b"
 
@@ -31,9 +33,16 @@ async def http(store: SqliteStore) -> AsyncIterator[httpx.AsyncClient]:
     async def sinks() -> list[dict[str, str]]:
         return [{"name": SINK}]
 
-    app = Starlette(routes=list(api.sink_routes(sinks, store)))
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://streamer") as client:
+    async def none() -> list[object]:
+        return []
+
+    asked = OperationsAsked(history=no_history, letters=store, sinks=sinks, alerts=none, silences=none)
+    async with asking(endpoints(asked)) as client:
         yield client
+
+
+async def no_history(**_: object) -> list[Bucket]:
+    return []
 
 
 async def test_sinks_are_told(http: httpx.AsyncClient) -> None:
@@ -61,7 +70,8 @@ async def test_only_a_sinks_and_only_so_many_are_told(http: httpx.AsyncClient) -
 @pytest.mark.parametrize("limit", ["0", "-1", "many", "10001", "1" * 5000])
 async def test_a_limit_that_is_none_is_refused(http: httpx.AsyncClient, limit: str) -> None:
     answer = await http.get("/api/dead-letters", params={"limit": limit})
-    assert (answer.status_code, answer.json()) == (400, {"error": "limit is a number from 1 to 10000"})
+    assert (answer.status_code, problem(answer)["field"]) == (400, "limit")
+    assert problem(answer)["detail"].startswith("limit: ")
 
 
 async def test_a_dead_letter_is_shown_as_its_record(http: httpx.AsyncClient, store: SqliteStore) -> None:
@@ -74,4 +84,19 @@ async def test_a_dead_letter_is_shown_as_its_record(http: httpx.AsyncClient, sto
 @pytest.mark.parametrize("path", [f"{SINK.partition('?')[0]}/1", "another/1", "nobody/3"])
 async def test_what_is_no_dead_letter_is_not_found(http: httpx.AsyncClient, path: str) -> None:
     answer = await http.get(f"/api/dead-letters/{path}")
-    assert (answer.status_code, "has no dead letter" in answer.json()["error"]) == (404, True)
+    assert (answer.status_code, "has no dead letter" in problem(answer)["detail"]) == (404, True)
+
+
+async def test_a_number_that_no_record_can_have_is_refused(http: httpx.AsyncClient) -> None:
+    answer = await http.get(f"/api/dead-letters/another/{2**64}")
+    assert (answer.status_code, problem(answer)["field"]) == (400, "seq")
+
+
+async def test_what_is_in_quarantine_is_told_newest_first(http: httpx.AsyncClient, store: SqliteStore) -> None:
+    for body in (b"{}", b"[]", b"1"):
+        await store.quarantine(Frame("default", Net.LIVE, body), InvalidEvent(Reason.SCHEMA, "unheard of"))
+    answer = (await http.get("/api/quarantine", params={"limit": 2})).json()
+    assert (answer["total"], [each["reason"] for each in answer["quarantine"]]) == (3, [Reason.SCHEMA.value] * 2)
+    (one,) = (await http.get("/api/quarantine", params={"key": answer["quarantine"][1]["key"]})).json()["quarantine"]
+    assert one == answer["quarantine"][1]
+    assert (one["size"], one["net"], one["detail"]) == (2, "live", "unheard of")

@@ -2,14 +2,16 @@
 
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from starlette.applications import Starlette
 
 from streamer.reports import Bucket, StateCount, span_until
-from streamer.web import api
+from streamer.web.operations import OperationsAsked, endpoints
+from tests.store.agreement import opened
+from tests.web.asking import asking, problem
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
@@ -32,13 +34,15 @@ def told() -> Told:
 
 
 @pytest.fixture
-async def http(told: Told) -> AsyncIterator[httpx.AsyncClient]:
-    async def no_zombies() -> list[object]:
+async def http(told: Told, tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
+    async def none() -> list[object]:
         return []
 
-    app = Starlette(routes=list(api.routes(no_zombies, told)))
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://streamer") as client:
+    store = await opened(tmp_path / "store.db")
+    asked = OperationsAsked(history=told, letters=store, sinks=none, alerts=none, silences=none)
+    async with asking(endpoints(asked)) as client:
         yield client
+    await store.close()
 
 
 async def test_buckets_have_the_shape_of_prefects(http: httpx.AsyncClient) -> None:
@@ -75,7 +79,7 @@ async def test_times_and_flows_can_be_chosen(http: httpx.AsyncClient, told: Told
 async def test_what_is_no_duration_is_refused(http: httpx.AsyncClient, told: Told, query: str) -> None:
     answer = await http.get(f"/api/history?{query}")
     assert answer.status_code == 400
-    assert answer.json() == {"error": "since and interval are durations such as 15m, 24h or 7d"}
+    assert problem(answer)["field"] == query.partition("=")[0]
     assert told.asked == []
 
 
@@ -88,5 +92,5 @@ async def test_what_cannot_be_asked_is_refused_with_a_sentence(
 ) -> None:
     answer = await http.get(f"/api/history?{query}")
     assert answer.status_code == 400
-    assert said in answer.json()["error"]
+    assert said in problem(answer)["detail"]
     assert told.asked == []

@@ -1,0 +1,84 @@
+"""Flows and deployments, and how their runs fare."""
+
+import sqlite3
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+from streamer.model import OLDEST, RunState
+from streamer.questions import DeploymentQuery, FlowQuery, Summary, meets
+from streamer.store import run_rows
+from streamer.store.run_terms import Bound, named
+
+
+def flows(connection: sqlite3.Connection, query: FlowQuery) -> list[Summary]:
+    """Return flows, the one with the latest run first."""
+    found = _summaries(connection, "flow", query.names)
+    return _latest_first(each for each in found if _is_of(each.source, query.sources))
+
+
+def deployments(connection: sqlite3.Connection, query: DeploymentQuery) -> list[Summary]:
+    """Return deployments, the one with the latest run first."""
+    of_flows = named(connection, query.flows)
+    found = _summaries(connection, "deployment", query.names)
+    return _latest_first(
+        each for each in found if _is_of(each.source, query.sources) and (not query.flows or each.flow in of_flows)
+    )
+
+
+def _is_of(source: str, sources: Sequence[str]) -> bool:
+    return not sources or meets(sources, (source,))
+
+
+def _latest_first(found: Iterable[Summary]) -> list[Summary]:
+    return sorted(found, key=lambda each: (each.latest.seen_at or OLDEST, each.latest.id.bytes), reverse=True)
+
+
+def _summaries(connection: sqlite3.Connection, column: str, texts: Sequence[str]) -> list[Summary]:
+    bound = Bound()
+    of_these = f"runs.{column} IN {bound.several(named(connection, texts))}" if texts else f"runs.{column} IS NOT NULL"
+    rows = connection.execute(_SUMMARIES.format(column=column, of_these=of_these), bound).fetchall()
+    runs = run_rows.load(connection, {UUID(bytes=run) for row in rows for run in row[3:7] if run})
+    return [each for row in rows if (each := _summary(column, row, runs))]
+
+
+def _summary(column: str, row: Sequence[Any], known: Mapping[UUID, RunState]) -> Summary | None:
+    ident, name, number, *runs, failures = row
+    latest, successful, *bad = (known.get(UUID(bytes=run)) if run else None for run in runs)
+    if latest is None:
+        return None
+    failed = max((run for run in bad if run), key=lambda run: (run.ended_at or OLDEST, run.id.bytes), default=None)
+    flow = latest.flow if column == "deployment" else None
+    return Summary(ident, name, number, latest, successful, failed, failures, flow)
+
+
+_SUMMARIES = """
+    WITH counted AS (
+        SELECT {column} AS id, count(*) AS number FROM runs INDEXED BY runs_of_{column}
+        WHERE {of_these} AND runs.deleted_at IS NULL GROUP BY 1
+    ),
+    lately AS (
+        SELECT counted.*,
+            (SELECT runs.id FROM runs INDEXED BY runs_of_{column}
+                WHERE {column} = counted.id AND deleted_at IS NULL
+                ORDER BY seen_at DESC, runs.id DESC LIMIT 1) AS latest,
+            (SELECT runs.id FROM runs INDEXED BY ends_of_{column}
+                WHERE {column} = counted.id AND deleted_at IS NULL AND state_type = 'COMPLETED' AND ended_at IS NOT NULL
+                ORDER BY ended_at DESC, runs.id DESC LIMIT 1) AS successful,
+            (SELECT runs.id FROM runs INDEXED BY ends_of_{column}
+                WHERE {column} = counted.id AND deleted_at IS NULL AND state_type = 'FAILED' AND ended_at IS NOT NULL
+                ORDER BY ended_at DESC, runs.id DESC LIMIT 1) AS failed,
+            (SELECT runs.id FROM runs INDEXED BY ends_of_{column}
+                WHERE {column} = counted.id AND deleted_at IS NULL AND state_type = 'CRASHED' AND ended_at IS NOT NULL
+                ORDER BY ended_at DESC, runs.id DESC LIMIT 1) AS crashed
+        FROM counted
+    ),
+    compared AS (
+        SELECT lately.*, (SELECT ended_at FROM runs WHERE runs.id = successful) AS success FROM lately
+    )
+    SELECT compared.id, names.name, number, latest, successful, failed, crashed,
+        (SELECT count(*) FROM runs INDEXED BY ends_of_{column}
+            WHERE {column} = compared.id AND deleted_at IS NULL AND state_type IN ('FAILED', 'CRASHED')
+            AND ended_at > coalesce(success, -9000000000000000000))
+    FROM compared LEFT JOIN names ON names.id = compared.id
+"""
