@@ -11,7 +11,7 @@ import pytest
 from streamer.client import Client, FlowRun, FlowRunView, NotFound
 from streamer.demo.server import PrefectServer
 from tests.end_to_end.test_run_log import post
-from tests.running import RunningService, running
+from tests.running import PREFECT_PYTHON, RunningService, running
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(300)]
 
@@ -19,6 +19,8 @@ Json = dict[str, Any]
 
 MANY = 205
 """More than a Prefect server lists at once."""
+
+PATIENCE_SECONDS = 120
 
 BAD = ("FAILED", "CRASHED")
 
@@ -90,6 +92,13 @@ def many(http: httpx.Client) -> None:
 
 
 @pytest.fixture(scope="module")
+def prefect(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrefectServer]:
+    """A server that has no other runs than these."""
+    with PrefectServer(tmp_path_factory.mktemp("prefect-of-client"), python=PREFECT_PYTHON) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
 def situation(prefect: PrefectServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Situation]:
     folder = tmp_path_factory.mktemp("client")
     with running(folder, prefect.api_url) as service, httpx.Client(base_url=prefect.api_url, trust_env=False) as http:
@@ -101,7 +110,8 @@ def situation(prefect: PrefectServer, tmp_path_factory: pytest.TempPathFactory) 
         wanted = {run["id"]: run["state_id"] for run in situation.runs}
         with Client(service.address) as client:
             service.wait_until(
-                lambda: wanted == {run.id: str(run.view.state.id) for run in client.find_runs(id=[*wanted])}
+                lambda: wanted == {run.id: str(run.view.state.id) for run in client.find_runs(id=[*wanted])},
+                seconds=PATIENCE_SECONDS,
             )
         yield situation
 
