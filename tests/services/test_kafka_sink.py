@@ -107,7 +107,7 @@ async def test_a_message_larger_than_the_producer_takes_is_refused(kafka: MockKa
         with pytest.raises(Reject, match="Unable to produce message: Broker: Message size too large"):
             await sink.write([small, large])
         await sink.write([small])
-    assert await asyncio.to_thread(kafka.ids) == ids([small])
+    assert first_occurrences(await asyncio.to_thread(kafka.ids)) == ids([small])
 
 
 async def test_a_write_given_up_on_a_slow_broker_is_made_good(kafka: MockKafka) -> None:
