@@ -1,5 +1,6 @@
 """Our REST beside a real Prefect server's: runs, their states, logs and task runs, and the process that is asked."""
 
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ import pytest
 
 from streamer.demo.server import PrefectServer
 from streamer.demo.truth import Truth
-from tests.running import RunningService
+from tests.running import PREFECT_PYTHON, RunningService
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(180)]
 
@@ -32,6 +33,13 @@ class Asked(RunningService):
         headers = {"Authorization": f"Bearer {TOKEN}"}
         url = f"{self.address}{path}"
         return httpx.get(url, params=asked, headers=headers, trust_env=False).raise_for_status().json()
+
+
+@pytest.fixture(scope="module")
+def prefect(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrefectServer]:
+    """A server that has no other runs than these."""
+    with PrefectServer(tmp_path_factory.mktemp("prefect-of-rest"), python=PREFECT_PYTHON) as server:
+        yield server
 
 
 def test_what_we_tell_of_runs_is_what_prefect_tells(prefect: PrefectServer, truth: Truth, folder: Path) -> None:
