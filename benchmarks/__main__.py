@@ -6,7 +6,7 @@ import sys
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import alerting, decoding, latency, liveness, scraping
+from benchmarks import alerting, decoding, inspection, latency, liveness, scraping
 from benchmarks.figure import Figure
 
 
@@ -15,6 +15,7 @@ def main() -> int:
     figures: list[Figure] = [*decoding.measure(), *asyncio.run(latency.measure()), *liveness.measure()]
     figures += asyncio.run(scraping.measure())
     figures += asyncio.run(alerting.measure())
+    figures += asyncio.run(inspection.measure())
     table = Table("what", "measured", "goal", "")
     for figure in figures:
         table.add_row(figure.what, figure.shown, figure.goal_shown, figure.verdict)

@@ -7,8 +7,8 @@ is counted. A million runs take minutes so, and a good part of an hour if they a
 import sqlite3
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -71,18 +71,14 @@ def build(path: Path, runs: int) -> None:
     with closing(connect(path)) as connection:
         migrate(connection)
         connection.execute("PRAGMA synchronous = OFF")
-        connection.execute("PRAGMA cache_size = -400000")
+        connection.execute("PRAGMA cache_size = -800000")
         connection.execute("INSERT INTO sources (id, name, identity, epoch) VALUES (1, 'default', 'benchmark', 0)")
         _write_names(connection)
-        with _indexed_at_the_end(connection, "records_of_run", "ledger_in_time"):
-            for first in range(0, runs, BLOCK):
-                block = [
-                    a_run(number, random, has_ended=number < runs - LATELY)
-                    for number in range(first, min(runs, first + BLOCK))
-                ]
-                with transaction(connection):
-                    _write(connection, block)
-            _enter_in_ledger(connection)
+        for first in range(0, runs, BLOCK):
+            numbers = range(first, min(runs, first + BLOCK))
+            block = [a_run(number, random, has_ended=number < runs - LATELY) for number in numbers]
+            with transaction(connection):
+                _write(connection, block)
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
@@ -121,7 +117,7 @@ def _run(moved: Sequence[Moved], name: str, of: Mapping[str, str], tags: Sequenc
         state_id=last.id,
         state_type=state,
         state_name=state.capitalize(),
-        state_message="",
+        state_message=None,
         state_at=last.occurred,
         seen_at=moved[0].occurred,
         started_at=moved[2].occurred,
@@ -179,6 +175,8 @@ def _write(connection: sqlite3.Connection, block: Sequence[tuple[RunState, Seque
         (seq, each.id.bytes, each.run.bytes, to_micros(each.occurred), each.before, each.after)
         for seq, each in enumerate(moved, first)
     ]
+    known = [(each.id.bytes, to_micros(each.occurred), ledger.EVENT, ledger.NETS.index(Net.LIVE)) for each in moved]
+    connection.executemany("INSERT INTO ledger VALUES (?, 1, ?, ?, 1, ?)", known)
     connection.executemany("INSERT INTO records VALUES (?, ?, 1, ?, ?, 'transition', ?, ?)", rows)
     for start in range(0, len(moved), SEGMENT):
         events = enumerate(map(_event, moved[start : start + SEGMENT]), first + start)
@@ -204,26 +202,6 @@ def _write_names(connection: sqlite3.Connection) -> None:
     }
     rows = [(str(_ident(role, name)), name) for role, named in names.items() for name in named]
     connection.executemany("INSERT INTO names VALUES (?, ?, 0)", rows)
-
-
-def _enter_in_ledger(connection: sqlite3.Connection) -> None:
-    connection.execute(
-        "INSERT INTO ledger (id, source, occurred, class, on_server, net)"
-        " SELECT id, source, occurred, ?, 1, ? FROM records ORDER BY id",
-        (ledger.EVENT, ledger.NETS.index(Net.LIVE)),
-    )
-
-
-@contextmanager
-def _indexed_at_the_end(connection: sqlite3.Connection, *indexes: str) -> Iterator[None]:
-    """Do without indexes that would be filled in no order."""
-    query = "SELECT sql FROM sqlite_master WHERE name = ?"
-    made = [connection.execute(query, (index,)).fetchone()[0] for index in indexes]
-    for index in indexes:
-        connection.execute(f"DROP INDEX {index}")
-    yield
-    for sql in made:
-        connection.execute(sql)
 
 
 if __name__ == "__main__":

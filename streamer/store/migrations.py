@@ -217,22 +217,15 @@ STEPS: tuple[str, ...] = (
     CREATE INDEX runs_of_flow ON runs (flow, deleted_at, seen_at) WHERE flow IS NOT NULL;
     CREATE INDEX runs_of_deployment ON runs (deployment, deleted_at, seen_at) WHERE deployment IS NOT NULL;
     CREATE INDEX runs_of_work_pool ON runs (work_pool, deleted_at, seen_at) WHERE work_pool IS NOT NULL;
-    CREATE INDEX runs_of_work_queue ON runs (work_queue, deleted_at, seen_at) WHERE work_queue IS NOT NULL;
-    CREATE INDEX runs_of_state_type ON runs (state_type, deleted_at, seen_at);
-    CREATE INDEX runs_of_state_name ON runs (state_name, deleted_at, seen_at) WHERE state_name IS NOT NULL;
-    CREATE INDEX ends_of_flow ON runs (flow, deleted_at, state_type, ended_at)
+    CREATE INDEX runs_of_state ON runs (state_type, deleted_at, seen_at);
+    CREATE INDEX ends_of_flow ON runs (flow, deleted_at, state_type, ended_at, deployment)
         WHERE flow IS NOT NULL AND ended_at IS NOT NULL;
-    CREATE INDEX ends_of_deployment ON runs (deployment, deleted_at, state_type, ended_at)
-        WHERE deployment IS NOT NULL AND ended_at IS NOT NULL;
     CREATE INDEX names_by_name ON names (name);
 
     CREATE TABLE run_tags (
         tag TEXT NOT NULL, seen_at INTEGER NOT NULL, run BLOB NOT NULL, PRIMARY KEY (tag, seen_at, run)
     ) WITHOUT ROWID;
     INSERT INTO run_tags SELECT DISTINCT value, seen_at, runs.id FROM runs, json_each(tags) ORDER BY 1, 2, 3;
-    CREATE TRIGGER run_tags_come AFTER INSERT ON runs BEGIN
-        INSERT INTO run_tags SELECT DISTINCT value, new.seen_at, new.id FROM json_each(new.tags);
-    END;
     CREATE TRIGGER run_tags_change AFTER UPDATE OF tags, seen_at ON runs BEGIN
         DELETE FROM run_tags
             WHERE tag IN (SELECT value FROM json_each(old.tags)) AND seen_at = old.seen_at AND run = old.id;

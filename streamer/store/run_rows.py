@@ -76,10 +76,10 @@ def save(connection: sqlite3.Connection, runs: Iterable[RunState], known: Mappin
     new, changes = [], defaultdict(list)
     for run in runs:
         if before := known.get(run.id):
-            changed = _columns(run, [name for name in _WRITTEN if getattr(run, name) != getattr(before, name)])
+            changed = _columns(run, [name for name in _WRITTEN if _differ(getattr(run, name), getattr(before, name))])
             changes[tuple(changed)].append((*changed.values(), run.id.bytes))
         else:
-            new.append(_columns(run, _WRITTEN))
+            new.append(run)
     _insert(connection, new)
     for names, rows in changes.items():
         if names:
@@ -87,11 +87,19 @@ def save(connection: sqlite3.Connection, runs: Iterable[RunState], known: Mappin
             connection.executemany(f"UPDATE runs SET {setting} WHERE id = ?", rows)
 
 
-def _insert(connection: sqlite3.Connection, rows: Sequence[Mapping[str, object]]) -> None:
+def _insert(connection: sqlite3.Connection, runs: Sequence[RunState]) -> None:
+    """Insert runs and their tags, which triggers keep as they are from then on: to enter them takes a trigger long."""
+    rows = [_columns(run, _WRITTEN) for run in runs]
     if rows:
-        source = "(SELECT id FROM sources WHERE name = :source)"
-        places = (source if name == "source" else f":{name}" for name in rows[0])
-        connection.executemany(f"INSERT INTO runs ({', '.join(rows[0])}) VALUES ({', '.join(places)})", rows)
+        places = ("(SELECT id FROM sources WHERE name = ?)" if name == "source" else "?" for name in rows[0])
+        insert = f"INSERT INTO runs ({', '.join(rows[0])}) VALUES ({', '.join(places)})"
+        connection.executemany(insert, [tuple(row.values()) for row in rows])
+        tags = [(tag, row["seen_at"], row["id"]) for run, row in zip(runs, rows, strict=True) for tag in run.tags]
+        connection.executemany("INSERT OR IGNORE INTO run_tags VALUES (?, ?, ?)", tags)
+
+
+def _differ(one: object, other: object) -> bool:
+    return one is not other and one != other
 
 
 def unfinished(connection: sqlite3.Connection, source_id: int) -> dict[UUID, StateType | None]:

@@ -155,17 +155,17 @@ def _of_tags(query: RunQuery, bound: Bound) -> Iterator[Way]:
 def _of_parties(query: RunQuery, ids: Mapping[str, Sequence[str]], bound: Bound) -> Iterator[Way]:
     ended = query.states or (_ENDED if query.order is Order.ENDED else ())
     for column, wanted in ids.items():
+        if column == "work_queue":
+            continue
         yield _of(f"runs_of_{column}", {column: wanted}, Order.CREATED, bound)
-        if column in ("flow", "deployment") and ended and all(state.is_terminal for state in ended):
-            yield _of(f"ends_of_{column}", {column: wanted, "state_type": ended}, Order.ENDED, bound)
+        if column == "flow" and ended and all(state.is_terminal for state in ended):
+            yield _of("ends_of_flow", {"flow": wanted, "state_type": ended}, Order.ENDED, bound)
 
 
 def _of_states(query: RunQuery, bound: Bound) -> Iterator[Way]:
     if query.states:
         are_few = not any(state.is_terminal for state in query.states)
-        yield replace(_of("runs_of_state_type", {"state_type": query.states}, Order.CREATED, bound), short=are_few)
-    if query.state_names and not any(map(is_glob, query.state_names)):
-        yield _of("runs_of_state_name", {"state_name": query.state_names}, Order.CREATED, bound)
+        yield replace(_of("runs_of_state", {"state_type": query.states}, Order.CREATED, bound), short=are_few)
 
 
 def _of(index: str, keys: Mapping[str, Sequence[str]], by: Order, bound: Bound) -> Way:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
+from schemas import StateType
 from streamer.model import OLDEST, RunState
 from streamer.questions import DeploymentQuery, FlowQuery, Summary, meets
 from streamer.store import run_rows
@@ -37,7 +38,7 @@ def _latest_first(found: Iterable[Summary]) -> list[Summary]:
 def _summaries(connection: sqlite3.Connection, column: str, texts: Sequence[str]) -> list[Summary]:
     bound = Bound()
     of_these = f"runs.{column} IN {bound.several(named(connection, texts))}" if texts else f"runs.{column} IS NOT NULL"
-    rows = connection.execute(_SUMMARIES.format(column=column, of_these=of_these), bound).fetchall()
+    rows = connection.execute(_query(column, of_these), bound).fetchall()
     runs = run_rows.load(connection, {UUID(bytes=run) for row in rows for run in row[3:7] if run})
     return [each for row in rows if (each := _summary(column, row, runs))]
 
@@ -52,33 +53,37 @@ def _summary(column: str, row: Sequence[Any], known: Mapping[UUID, RunState]) ->
     return Summary(ident, name, number, latest, successful, failed, failures, flow)
 
 
+def _query(column: str, of_these: str) -> str:
+    """Return what looks up each flow, or deployment: the ends of its runs are among those of its flow."""
+    ends = _ENDS.format(of_this="runs.deployment = counted.id" if column == "deployment" else "true")
+    states = {"successful": StateType.COMPLETED, "failed": StateType.FAILED, "crashed": StateType.CRASHED}
+    last = {name: _LAST.format(ends=ends, state=state) for name, state in states.items()}
+    return _SUMMARIES.format(column=column, of_these=of_these, ends=ends, never=-(2**62), **last)
+
+
+_ENDS = """
+    FROM runs INDEXED BY ends_of_flow
+    WHERE runs.flow = counted.flow AND runs.deleted_at IS NULL AND runs.ended_at IS NOT NULL AND {of_this}
+"""
+_LAST = "(SELECT runs.id {ends} AND runs.state_type = '{state}' ORDER BY runs.ended_at DESC, runs.id DESC LIMIT 1)"
 _SUMMARIES = """
-    WITH counted AS (
+    WITH known AS (
         SELECT {column} AS id, count(*) AS number FROM runs INDEXED BY runs_of_{column}
         WHERE {of_these} AND runs.deleted_at IS NULL GROUP BY 1
     ),
-    lately AS (
-        SELECT counted.*,
-            (SELECT runs.id FROM runs INDEXED BY runs_of_{column}
-                WHERE {column} = counted.id AND deleted_at IS NULL
-                ORDER BY seen_at DESC, runs.id DESC LIMIT 1) AS latest,
-            (SELECT runs.id FROM runs INDEXED BY ends_of_{column}
-                WHERE {column} = counted.id AND deleted_at IS NULL AND state_type = 'COMPLETED' AND ended_at IS NOT NULL
-                ORDER BY ended_at DESC, runs.id DESC LIMIT 1) AS successful,
-            (SELECT runs.id FROM runs INDEXED BY ends_of_{column}
-                WHERE {column} = counted.id AND deleted_at IS NULL AND state_type = 'FAILED' AND ended_at IS NOT NULL
-                ORDER BY ended_at DESC, runs.id DESC LIMIT 1) AS failed,
-            (SELECT runs.id FROM runs INDEXED BY ends_of_{column}
-                WHERE {column} = counted.id AND deleted_at IS NULL AND state_type = 'CRASHED' AND ended_at IS NOT NULL
-                ORDER BY ended_at DESC, runs.id DESC LIMIT 1) AS crashed
-        FROM counted
+    latest AS (
+        SELECT known.*, (
+            SELECT runs.id FROM runs INDEXED BY runs_of_{column} WHERE {column} = known.id AND deleted_at IS NULL
+            ORDER BY seen_at DESC, runs.id DESC LIMIT 1
+        ) AS latest
+        FROM known
     ),
+    counted AS (SELECT latest.*, runs.flow FROM latest JOIN runs ON runs.id = latest.latest),
+    ended AS (SELECT counted.*, {successful} AS successful, {failed} AS failed, {crashed} AS crashed FROM counted),
     compared AS (
-        SELECT lately.*, (SELECT ended_at FROM runs WHERE runs.id = successful) AS success FROM lately
+        SELECT ended.*, coalesce((SELECT ended_at FROM runs WHERE runs.id = successful), {never}) AS success FROM ended
     )
-    SELECT compared.id, names.name, number, latest, successful, failed, crashed,
-        (SELECT count(*) FROM runs INDEXED BY ends_of_{column}
-            WHERE {column} = compared.id AND deleted_at IS NULL AND state_type IN ('FAILED', 'CRASHED')
-            AND ended_at > coalesce(success, -9000000000000000000))
-    FROM compared LEFT JOIN names ON names.id = compared.id
+    SELECT counted.id, names.name, number, latest, successful, failed, crashed,
+        (SELECT count(*) {ends} AND runs.state_type IN ('FAILED', 'CRASHED') AND runs.ended_at > success)
+    FROM compared AS counted LEFT JOIN names ON names.id = counted.id
 """

@@ -40,6 +40,7 @@ NAMES = {
     "p1": "k8s",
     "q1": "hot",
 }
+FLOW_OF: dict[str | None, str] = {"d1": "f1", "d2": "f1", "d3": "f3"}
 RUN_NAMES = ("crimson-fox", "crimson-Fox", "crimson", "x*y", "xay", "[a]", "ärger", "fox-\U0010ffff", "fox-\U0010ffffa")
 TAGS = ("prod", "prod:eu", "team:a", "team:b", "*", "[x]", "ä")
 GLOBS = ("*", "crimson*", "*fox", "?rimson-[Ff]ox", "[[]a]", "fox-\U0010ffff*", "team:*", "prod*", "[!p]*", "etl*")
@@ -55,14 +56,14 @@ moments = st.integers(0, 9).map(at)
 
 @st.composite
 def run_states(draw: st.DrawFn) -> RunState:
-    state = draw(st.none() | st.sampled_from(StateType))
-    entered = draw(moments)
+    state = draw(st.sampled_from([None, *StateType, *ENDED, *ENDED]))
+    entered, deployment = draw(moments), draw(st.sampled_from([None, *FLOW_OF]))
     return RunState(
         id=draw(st.uuids()),
         source=draw(st.sampled_from(["default", "staging"])),
         name=draw(st.none() | st.sampled_from(RUN_NAMES)),
-        flow=draw(st.sampled_from([None, "f1", "f2", "f3", "f4", "unnamed"])),
-        deployment=draw(st.sampled_from([None, "d1", "d2"])),
+        flow=FLOW_OF.get(deployment) or draw(st.sampled_from([None, "f1", "f2", "f3", "f4", "unnamed"])),
+        deployment=deployment,
         work_pool=draw(st.sampled_from([None, "p1", "p2"])),
         work_queue=draw(st.sampled_from([None, "q1", "q2"])),
         task_run=draw(st.sampled_from([None, "t1", "t2"])),
@@ -79,7 +80,8 @@ def run_states(draw: st.DrawFn) -> RunState:
 
 
 def texts(*known: str) -> st.SearchStrategy[list[str]]:
-    return st.lists(st.sampled_from([*known, *GLOBS]), min_size=1, max_size=3)
+    names, globs = st.sampled_from(known), st.sampled_from(GLOBS)
+    return st.lists(names, min_size=1, max_size=3) | st.lists(names | globs, min_size=1, max_size=3)
 
 
 CRITERIA: dict[str, st.SearchStrategy[Any]] = {
@@ -102,6 +104,9 @@ CRITERIA: dict[str, st.SearchStrategy[Any]] = {
     "order": st.sampled_from(Order),
     "oldest_first": st.booleans(),
 }
+
+
+ALWAYS = ("order", "oldest_first")
 
 
 @st.composite
@@ -195,7 +200,7 @@ def ids(runs: Iterable[RunState]) -> list[UUID]:
 
 @settings(max_examples=300, deadline=None)
 @given(
-    runs=st.lists(run_states(), max_size=25),
+    runs=st.lists(run_states(), min_size=5, max_size=25),
     query=queries(),
     limit=st.integers(1, 6),
     few=st.sampled_from([0, 2, 5_000]),
@@ -310,8 +315,8 @@ def shelf() -> Iterator[Shelf]:
 
 @settings(max_examples=300)
 @given(
-    wanted=st.lists(st.text("ab*?[]!-^\U0010ffff", min_size=1, max_size=6), min_size=1, max_size=2),
-    name=st.text("ab*[]!-^\U0010ffff", max_size=5),
+    wanted=st.lists(st.text("ab*?[]!-^\ud7ff\U0010ffff", min_size=1, max_size=6), min_size=1, max_size=2),
+    name=st.text("ab*[]!-^\ud7ff\U0010ffff", max_size=5),
 )
 def test_a_name_is_matched_as_fnmatch_does(shelf: Shelf, wanted: list[str], name: str) -> None:
     run, query = RunState(id=UUID(int=1), source="default", name=name, seen_at=START), RunQuery(names=wanted)
@@ -359,6 +364,8 @@ ASKED: dict[str, tuple[RunQuery, list[int]]] = {
     "by deployment": (RunQuery(deployments="nightly", oldest_first=True), [1, 2]),
     "with all tags": (RunQuery(tags=("prod", "team:*")), [4, 1]),
     "with any tag": (RunQuery(any_tags=("prod", "team:b")), [4, 3, 2, 1]),
+    "with any tag, by when they ended": (RunQuery(any_tags=("prod", "team:a"), order=Order.ENDED), [2, 1]),
+    "of a flow, ended or not": (RunQuery(flows="load", states=(StateType.RUNNING, StateType.FAILED)), [4]),
     "in a state": (RunQuery(states=(StateType.RUNNING, StateType.SCHEDULED)), [5, 4]),
     "latest success": (RunQuery(flows="etl", states=(StateType.COMPLETED,), order=Order.ENDED, limit=1), [1]),
     "started": (RunQuery(order=Order.STARTED, oldest_first=True), [1, 2, 3, 4]),
