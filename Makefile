@@ -28,8 +28,8 @@ test-prefect: install $(PREFECT_VENV)/installed ## the main job on another Prefe
 	@echo "Prefect $(PREFECT) with the versions in $(PREFECT_PINS)"
 	TEST_PREFECT_PYTHON=$(PREFECT_VENV)/bin/python $(BIN)/pytest tests/end_to_end/test_main_job.py tests/end_to_end/test_states.py
 
-bench: install ## latency and throughput, measured here
-	$(BIN)/python -m benchmarks
+bench: install ## throughput, latency, cost, growth, measured here; with a store of 100,000 runs, or RUNS=1000000
+	$(BIN)/python -m benchmarks $(RUNS)
 
 lint: install ## style, types
 	$(BIN)/ruff check .

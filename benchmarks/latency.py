@@ -1,59 +1,84 @@
-"""From frame to line: an event leaves a fake server, and is a line in the jsonl file, on the disk.
+"""From frame to line: an event leaves a server, and is a line in the jsonl file of the service.
 
-The service is a process of its own; the file is watched by a thread that asks for its size.
+Server and service are processes of their own; times are matched by the events' ids. The sink acknowledges a line once
+the disk has it, which nobody sees from outside: what its writes take, the last one's sync included, is told besides.
 """
 
-import asyncio
-import threading
-import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median, quantiles
 from tempfile import TemporaryDirectory
 
+import httpx
+from prometheus_client.parser import text_string_to_metric_families
+
 from benchmarks.figure import Figure
-from streamer.testing import FakePrefect, an_event, until
-from tests.running import RunningService
+from benchmarks.frame_server import FrameServer, frame_server
+from benchmarks.lines import Lines, lines_of
+from tests.running import RunningService, running
 
-EVENTS = 400
-EVERY_SECONDS = 0.02
-WARM_UP = 50
+LOOK_EVERY_SECONDS = 0.0002
+WARM_UP_SECONDS = 12
+"""Longer than the 10 s after which a new connection has the newest events read again."""
+
+PATIENCE_SECONDS = 60
+WRITE = "prefect_streamer_sink_write_duration_seconds"
 
 
-async def measure() -> list[Figure]:
-    """Return the median and 99th percentile in milliseconds, at 50 events a second."""
-    with TemporaryDirectory() as folder:
-        async with FakePrefect() as server:
-            service = RunningService(Path(folder), server.api_url)
-            await asyncio.to_thread(service.start)
-            try:
-                taken = await _each_event(server, service.file)
-            finally:
-                await asyncio.to_thread(service.stop)
-    taken = taken[WARM_UP:]
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """So many events a second, for so long, and what median and 99th percentile may be at most, in milliseconds."""
+
+    per_second: int
+    seconds: int
+    goals: tuple[float, float] | tuple[None, None] = (None, None)
+
+
+PACES = Pace(200, 20, goals=(3, 15)), Pace(2_000, 20)
+
+
+def measure() -> list[Figure]:
+    """Return median and 99th percentile in milliseconds at each pace, each with a service of its own."""
+    return [figure for pace in PACES for figure in _at(pace)]
+
+
+def _at(pace: Pace) -> list[Figure]:
+    with (
+        TemporaryDirectory() as folder,
+        frame_server() as server,
+        running(Path(folder), server.api_url) as service,
+        lines_of(service) as lines,
+    ):
+        _each(server, lines, pace.per_second, WARM_UP_SECONDS)
+        before = _writes(service)
+        taken = _each(server, lines, pace.per_second, pace.seconds)
+        after = _writes(service)
+    what, (half, nearly_all) = f"frame to jsonl line at {pace.per_second:,}/s", pace.goals
     return [
-        Figure("frame to jsonl line, median", median(taken) * 1e3, "ms", goal=10),
-        Figure("frame to jsonl line, p99", quantiles(taken, n=100)[98] * 1e3, "ms"),
+        Figure(f"{what}, median", median(taken), "ms", half),
+        Figure(f"{what}, p99", quantiles(taken, n=100)[98], "ms", nearly_all),
+        Figure(f"{what}: a write with its sync, mean", (after[0] - before[0]) / (after[1] - before[1]) * 1e3, "ms"),
     ]
 
 
-async def _each_event(server: FakePrefect, file: Path) -> list[float]:
-    await until(lambda: server.subscribers)
-    sent: list[float] = []
-    seen: list[float] = []
-    watching = threading.Thread(target=_watch, args=(file, seen), daemon=True)
-    watching.start()
-    for _ in range(EVENTS):
-        sent.append(time.perf_counter())
-        server.publish(an_event(), stored=False)
-        await asyncio.sleep(EVERY_SECONDS)
-    await asyncio.to_thread(watching.join, 30)
-    return [arrived - left for left, arrived in zip(sent, seen, strict=True)]
+def _each(server: FrameServer, lines: Lines, per_second: int, seconds: int) -> list[float]:
+    """Return how many milliseconds each event took."""
+    number = per_second * seconds
+    with ThreadPoolExecutor() as watching:
+        seen = watching.submit(lines.seen, number, seconds + PATIENCE_SECONDS, LOOK_EVERY_SECONDS)
+        sent = server.pace(number, per_second)
+    return [(moment - sent[ident]) * 1e3 for ident, moment in seen.result().items()]
 
 
-def _watch(file: Path, seen: list[float]) -> None:
-    """Note when each line is there; a look costs microseconds, the pause between two bounds the error."""
-    with file.open("rb") as lines:
-        while len(seen) < EVENTS:
-            if new := lines.read().count(b"\n"):
-                seen.extend([time.perf_counter()] * new)
-            time.sleep(0.0002)
+def _writes(service: RunningService) -> tuple[float, float]:
+    """Return how many seconds the sink's writes took so far, and how many there were."""
+    text = httpx.get(f"{service.address}/metrics", trust_env=False).raise_for_status().text
+    samples = [each for family in text_string_to_metric_families(text) for each in family.samples]
+    seconds, number = (sum(each.value for each in samples if each.name == WRITE + end) for end in ("_sum", "_count"))
+    return seconds, number
+
+
+if __name__ == "__main__":
+    for figure in measure():
+        print(figure.what, figure.shown, figure.goal_shown, figure.verdict, sep="  ")

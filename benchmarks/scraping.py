@@ -16,9 +16,9 @@ from schemas import Event, decode
 from streamer.clock import SystemClock
 from streamer.counting import USUAL_TRANSITIONS
 from streamer.instruments import Instruments
+from streamer.interpreter import SWITCH_SECONDS
 from streamer.metrics.counters import Metrics
 from streamer.model import Counter, Family, Net, Totals
-from streamer.service import SWITCH_SECONDS
 from streamer.store.sqlite import SqliteStore
 from streamer.testing import an_event
 

@@ -9,9 +9,10 @@ from typing import Annotated, ClassVar, Self
 from uuid import UUID
 
 from pydantic import Field, model_validator
+from pydantic.dataclasses import dataclass
 from pydantic_core import PydanticCustomError
 
-from schemas.event import FLOW_RUN_PREFIX, Event, Kind, Resource, Wire
+from schemas.event import FLOW_RUN_PREFIX, WIRE, Event, Kind, Resource
 
 HEARTBEAT_NAME = f"{FLOW_RUN_PREFIX}heartbeat"
 PULL_STEP_NAMES = frozenset({f"{FLOW_RUN_PREFIX}pull-step.executed", f"{FLOW_RUN_PREFIX}pull-step.failed"})
@@ -46,23 +47,26 @@ class StateType(StrEnum):
 _TERMINAL = frozenset({StateType.COMPLETED, StateType.FAILED, StateType.CANCELLED, StateType.CRASHED})
 
 
-class State(Wire):
+@dataclass(frozen=True, slots=True, kw_only=True, config=WIRE)
+class State:
     """A state in a transition's payload; `pause_reschedule` tells a suspended run from a paused one."""
 
     type: StateType
     name: str
     message: str | None = None
-    pause_reschedule: bool | None = Field(None, strict=False)
+    pause_reschedule: bool | None = Field(default=None, strict=False)
 
 
-class Intended(Wire):
+@dataclass(frozen=True, slots=True, kw_only=True, config=WIRE)
+class Intended:
     """The state types a transition went between, as the server validated them."""
 
-    from_type: StateType | None = Field(None, alias="from")
+    from_type: StateType | None = Field(default=None, alias="from")
     to_type: StateType = Field(alias="to")
 
 
-class TransitionPayload(Wire):
+@dataclass(frozen=True, slots=True, kw_only=True, config=WIRE)
+class TransitionPayload:
     """What changed; `initial_state` is null on a run's first transition."""
 
     intended: Intended
@@ -70,18 +74,20 @@ class TransitionPayload(Wire):
     validated_state: State
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, config=WIRE)
 class FlowRunResource(Resource):
     """A flow run as the subject of an event."""
 
     id: FlowRunId
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, config=WIRE)
 class TransitionResource(FlowRunResource):
     """A flow run with the labels of its new state; `run_count` is there since Prefect 3.4.8."""
 
-    run_count: int | None = Field(None, alias="prefect.run-count", strict=False, ge=0, lt=2**31)
-    state_name: str | None = Field(None, alias="prefect.state-name")
-    state_message: str | None = Field(None, alias="prefect.state-message")
+    run_count: int | None = Field(default=None, alias="prefect.run-count", strict=False, ge=0, lt=2**31)
+    state_name: str | None = Field(default=None, alias="prefect.state-name")
+    state_message: str | None = Field(default=None, alias="prefect.state-message")
     state_type: StateType = Field(alias="prefect.state-type")
 
 
@@ -145,10 +151,11 @@ class Transition(FlowRunEvent):
         return self.to_type.is_terminal and not (self.from_type and self.from_type.is_terminal)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, config=WIRE)
 class HeartbeatResource(FlowRunResource):
     """A flow run as its own process names it."""
 
-    sdk_version: str | None = Field(None, alias="prefect.version")
+    sdk_version: str | None = Field(default=None, alias="prefect.version")
 
 
 class Heartbeat(FlowRunEvent):

@@ -59,7 +59,8 @@ def _notice(
             "event": f"{NOTICE_PREFIX}{about}",
             "resource": {"prefect.resource.id": subject},
             "payload": {"notice": {"about": about, "message": text, **more}},
-        }
+        },
+        strict=False,
     )
 
 

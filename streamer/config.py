@@ -141,6 +141,11 @@ class Settings(BaseSettings):
     store: str = Field("", description="where the log is kept; default: streamer.db in STREAMER_HOME")
     listen: str = Field("127.0.0.1:4280", description="address of page, metrics and health")
     access: AccessSettings = Field(default_factory=AccessSettings, description="`[access]` table: who may ask")
+    linger: Duration = Field(
+        timedelta(0),
+        le=timedelta(seconds=10),
+        description="how long an event waits to be committed with others",
+    )
     since: Duration = Field(timedelta(hours=24), description="history that the first start reads")
     resync: Duration = Field(timedelta(minutes=5), description="how often runs are compared with the server's")
     audits: list[Annotated[Duration, Field(ge=timedelta(seconds=5))]] = Field(

@@ -66,7 +66,7 @@ async def open_core(settings: Settings, *, address: str = "") -> AsyncIterator[C
         instruments, clock = Instruments(), ServerClock(SystemClock())
         metrics = Metrics(instruments, await store.totals(), clock, settings.metrics.choices())
         _show_at_scrape(instruments, log, store)
-        intake, health = Intake(), dict[str, SourceHealth]()
+        intake, health = Intake(linger=settings.linger), dict[str, SourceHealth]()
         alerting = await _alerting(settings, log, intake, clock, health)
         metrics.begin_at_0(never_yet(settings.alerts, settings.source))
         facts = RunFacts(settings, store, clock, instruments)

@@ -6,12 +6,15 @@ sees to both, in the transaction that keeps the event.
 
 import re
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import groupby
 
 from schemas import Event, Heartbeat, Notice, PullStep, StateType, Transition, Verdict
 from schemas.errors import Reason as InvalidReason
+from schemas.event import Party
 from schemas.ours import NoticeAbout, VerdictStatus
 from streamer.measuring import Measure
 from streamer.model import Counter, Family, RunState
@@ -59,6 +62,26 @@ class Counting:
     more: tuple[str, ...] = ()
     duration_buckets: tuple[float, ...] = DURATION_BUCKETS
     queue_wait_buckets: tuple[float, ...] = QUEUE_WAIT_BUCKETS
+
+    def raised_by_all(self, source: str, events: Iterable[Event]) -> Iterator[tuple[Counter, int, Event]]:
+        """Yield the counters that these events raise, by how much, and an event that does, the last of those alike."""
+        groups: defaultdict[Hashable, list[Event]] = defaultdict(list)
+        for event in events:
+            groups[self._alike(event)].append(event)
+        for group in groups.values():
+            for counter in self.raised(source, group[-1]):
+                yield counter, len(group), group[-1]
+
+    def _alike(self, event: Event) -> Hashable:
+        """Return what the event's counters depend on: they are looked up once for all events of which it is equal."""
+        more = tuple(self._of_event(event)) if self.more else ()
+        match event:
+            case Transition():
+                return (*_ids(event), more, event.from_type, event.to_type, event.after.name)
+            case Heartbeat():
+                return (*_ids(event), more)
+            case _:
+                return event.id
 
     def raised(self, source: str, event: Event) -> Iterator[Counter]:
         """Yield the counters that this event raises by one each."""
@@ -148,10 +171,18 @@ def initial_of(source: str) -> Iterator[Counter]:
     yield Counter(Family.PHANTOMS, source)
 
 
-def names(event: Event) -> Mapping[str, str]:
-    """Return the names that an event tells of the ids in its counters' keys."""
-    parties = (event.flow, event.deployment, event.work_pool, event.work_queue)
-    return {party.id: party.name for party in parties if party and party.name}
+def names(events: Iterable[Event]) -> Mapping[str, tuple[datetime, str]]:
+    """Return the newest names that events tell of the ids in their counters' keys, and when they were told."""
+    told: dict[tuple[Party | None, ...], datetime] = {}
+    for event in events:
+        parties: tuple[Party | None, ...] = (event.flow, event.deployment, event.work_pool, event.work_queue)
+        told[parties] = max(told.get(parties, event.occurred), event.occurred)
+    newest: dict[str, tuple[datetime, str]] = {}
+    for parties, moment in told.items():
+        for party in parties:
+            if party and party.name:
+                newest[party.id] = max(newest.get(party.id, (moment, party.name)), (moment, party.name))
+    return newest
 
 
 def _of_transition(source: str, event: Transition) -> Iterator[Counter]:
@@ -175,12 +206,9 @@ def _of_verdict(source: str, event: Verdict) -> Iterator[Counter]:
 
 
 def _about(family: Family, source: str, event: Event, *labels: str) -> Counter:
+    return Counter(family, source, *_ids(event), tuple(str(label) for label in labels))
+
+
+def _ids(event: Event) -> tuple[str, str, str]:
     flow, deployment, pool = event.flow, event.deployment, event.work_pool
-    return Counter(
-        family,
-        source,
-        flow.id if flow else "",
-        deployment.id if deployment else "",
-        pool.id if pool else "",
-        tuple(str(label) for label in labels),
-    )
+    return (flow.id if flow else "", deployment.id if deployment else "", pool.id if pool else "")

@@ -1,4 +1,4 @@
-"""Durations as people write them: `90s`, `15m`, `24h`, `7d`, `2w`."""
+"""Durations as people write them: `100ms`, `90s`, `15m`, `24h`, `7d`, `2w`."""
 
 import re
 from contextlib import suppress
@@ -7,14 +7,14 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
 
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+_UNITS = {"ms": "milliseconds", "s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
 def duration(value: Any) -> Any:
     """Read a number with a unit; leave anything else to pydantic, which would take `true` for a second."""
     if isinstance(value, bool):
         raise ValueError("it is no duration such as 90s")  # noqa: TRY004 - pydantic takes only this one
-    if isinstance(value, str) and (match := re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhdw])", value.strip())):
+    if isinstance(value, str) and (match := re.fullmatch(r"(\d+(?:\.\d+)?)\s*(ms|[smhdw])", value.strip())):
         with suppress(OverflowError):
             return timedelta(**{_UNITS[match[2]]: float(match[1])})
     return value

@@ -1,7 +1,9 @@
-"""The queue between the nets and the pipeline, bounded by bytes; a put waits, a take never waits to fill a batch."""
+"""The queue between the nets and the pipeline, bounded by bytes; a put waits, a take only as long as it was told to."""
 
 import asyncio
 from collections import deque
+from contextlib import suppress
+from datetime import timedelta
 
 from streamer.model import Frame, Item
 
@@ -10,10 +12,11 @@ OTHER_BYTES = 64
 
 
 class Intake:
-    """Frames and marks on their way in, in order."""
+    """Frames and marks on their way in, in order; they may wait for others, so that fewer transactions are needed."""
 
-    def __init__(self, limit_bytes: int = LIMIT_BYTES) -> None:
+    def __init__(self, limit_bytes: int = LIMIT_BYTES, *, linger: timedelta = timedelta(0)) -> None:
         self._limit = limit_bytes
+        self._linger = linger
         self._waiting: deque[Item] = deque()
         self._bytes = 0
         self._filled = asyncio.Event()
@@ -32,12 +35,20 @@ class Intake:
     async def take(self, most: int) -> list[Item]:
         """Return what has arrived, at most so many; an empty list once closed and drained."""
         while not self._waiting and not self._closed:
-            self._filled.clear()
-            await self._filled.wait()
+            await self._more()
+        if self._linger:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._linger.total_seconds()):
+                    while len(self._waiting) < most and not self._closed:
+                        await self._more()
         taken = [self._waiting.popleft() for _ in range(min(most, len(self._waiting)))]
         self._bytes -= sum(map(_size, taken))
         self._drained.set()
         return taken
+
+    async def _more(self) -> None:
+        self._filled.clear()
+        await self._filled.wait()
 
     def close(self) -> None:
         """Let `take` end when all has been taken."""

@@ -104,10 +104,6 @@ class Log:
         start = bisect_right(self._newest, seq, key=lambda record: record.seq)
         return list(islice(self._newest, start, start + limit))
 
-    def newest(self, most: int) -> list[Record]:
-        """Return the newest records that are in memory, newest first."""
-        return list(islice(reversed(self._newest), most))
-
     async def wait(self, beyond: int) -> None:
         """Return when there are records beyond this seq."""
         while self.head <= beyond:

@@ -5,7 +5,6 @@ first ran. Whoever asks has seen to it that nothing is missing in between.
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from datetime import datetime
 from typing import NamedTuple
 
@@ -53,4 +52,4 @@ def measured(run: RunState) -> RunState:
     """Return the run with all marked as measured that can be."""
     if run.started_at is None:
         return run
-    return replace(run, waited=run.due is not None, lasted=run.ended_at is not None)
+    return run.but(waited=run.due is not None, lasted=run.ended_at is not None)

@@ -23,6 +23,7 @@ from streamer.model import RunState
 PAGE_SIZE = 100
 PAGE_MOST = 1_000
 TEXTS_MOST = 100
+TEXT_MOST = 1_000
 
 _PLACE = struct.Struct(">Bq16s")
 
@@ -31,7 +32,7 @@ def _several(value: object) -> object:
     return (value,) if isinstance(value, str | UUID) else value
 
 
-Text = Annotated[str, Field(max_length=1_000)]
+Text = Annotated[str, Field(max_length=TEXT_MOST)]
 Texts = Annotated[tuple[Text, ...], BeforeValidator(_several), Field(max_length=TEXTS_MOST)]
 """Names, ids or globs; a single one may be given by itself."""
 

@@ -70,11 +70,33 @@ class Outcome:
     failures: int
 
 
-def span_until(now: datetime, *, since: timedelta, interval: timedelta, flows: Sequence[str] = ()) -> Span:
-    """Return the buckets of a time that ends now; raise `ValueError` if they are none, or more than Prefect gives."""
+@dataclass(frozen=True, slots=True)
+class Lately:
+    """How often runs came into which type of state, and how many that ended took how many seconds, by minute.
+
+    Minutes are counted since 1970.
+    """
+
+    moved: Sequence[tuple[int, str, int]]
+    ended: Sequence[tuple[int, int, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Oddities:
+    """How many events the websocket did not bring but REST did, and how many frames are in quarantine."""
+
+    recovered: int
+    quarantined: int
+
+
+def span_until(end: datetime, *, since: timedelta, interval: timedelta, flows: Sequence[str] = ()) -> Span:
+    """Return the buckets of the time before an end; raise `ValueError` if they are none, or more than Prefect gives."""
     if interval < timedelta(seconds=1) or since <= timedelta(0):
         raise ValueError("an interval is at least a second, and the time to look back more than nothing")
     number = -(-since // interval)
     if number > MOST_BUCKETS:
         raise ValueError(f"these are {number} intervals, and the most is {MOST_BUCKETS}: choose longer ones")
-    return Span(now - since, interval, number, tuple(flows))
+    try:
+        return Span(end - since, interval, number, tuple(flows))
+    except OverflowError:
+        raise ValueError("the time to look back is before the year 1: choose a shorter one") from None

@@ -65,7 +65,12 @@ class Criteria(BaseModel):
 
     def unmet(self, record: Record) -> str | None:
         """Return the first criterion that a record does not meet, and what it has instead."""
-        return next(self._unmet(record), None)
+        return None if self.asks_nothing else next(self._unmet(record), None)
+
+    @cached_property
+    def asks_nothing(self) -> bool:
+        """Tell whether every record meets them."""
+        return self == Criteria()
 
     def _unmet(self, record: Record) -> Iterator[str]:
         for name, globs in self._asked:
@@ -91,7 +96,7 @@ class Routing(BaseModel):
 
     @model_validator(mode="after")
     def _leaves_something(self) -> Self:
-        if self.exclude == Criteria():
+        if self.exclude and self.exclude.asks_nothing:
             raise ValueError("exclude has no criterion, so that it would exclude everything")
         return self
 

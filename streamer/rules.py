@@ -1,8 +1,8 @@
 """The `[liveness]` table: how long runs may be silent, and how long in a state, and what is done then."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -60,12 +60,16 @@ class LivenessSettings(LimitSettings):
 
     def limits_of(self, move: Move, names: Mapping[str, str]) -> Limits:
         """Return the limits for a run, as its newest transition tells of it."""
-        selected = tuple(each for each in self.overrides if _is_selected(each, move, names))
-        return _limits((self, *selected), _sla(self.sla_tag, move.tags))
+        selected = [place for place, each in enumerate(self.overrides) if _is_selected(each, move, names)]
+        return self._limits(tuple(selected), _sla(self.sla_tag, move.tags))
+
+    @cached_property
+    def _limits(self) -> Callable[[tuple[int, ...], timedelta | None], Limits]:
+        """Return what makes limits of the places of overrides, and remembers them: there are few, and runs are many."""
+        return lru_cache(1024)(lambda places, sla: _limits([self, *(self.overrides[each] for each in places)], sla))
 
 
-@lru_cache(1024)
-def _limits(layers: tuple[LimitSettings, ...], sla: timedelta | None) -> Limits:
+def _limits(layers: Sequence[LimitSettings], sla: timedelta | None) -> Limits:
     """Return what these say together, the later over the earlier."""
     said: dict[str, Any] = {}
     for layer in layers:

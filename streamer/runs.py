@@ -1,6 +1,5 @@
 """Pure: a run and the next event about it → the run. Events come in any order; the shown state never goes back."""
 
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -34,38 +33,42 @@ def advance(run: RunState | None, source: str, event: Event) -> RunState:
     """Return what is known of the run after this event, which is about it."""
     assert event.run_id is not None
     known = run or RunState(id=event.run_id, source=source)
-    known = replace(known, seen_at=_earliest(known.seen_at, event.occurred))
+    return known.but(seen_at=_earliest(known.seen_at, event.occurred), **_changes(known, event))
+
+
+def _changes(run: RunState, event: Event) -> dict[str, Any]:
     if isinstance(event, Transition):
-        return _moved(known, event)
+        return _moved(run, event)
     if isinstance(event, Notice):
-        return replace(known, deleted_at=event.occurred) if event.about is NoticeAbout.DELETED else known
+        return {"deleted_at": event.occurred} if event.about is NoticeAbout.DELETED else {}
     if isinstance(event, Verdict):
-        return _judged(known, event)
-    is_late = known.state_at is not None and event.occurred < known.state_at
-    return replace(known, **_identity(known, event, prefer_known=is_late))
+        return _judged(run, event)
+    is_late = run.state_at is not None and event.occurred < run.state_at
+    return _identity(run, event, prefer_known=is_late)
 
 
-def _moved(run: RunState, event: Transition) -> RunState:
-    if event.to_type is StateType.RUNNING:
-        run = replace(run, started_at=_earliest(run.started_at, event.occurred))
+def _moved(run: RunState, event: Transition) -> dict[str, Any]:
+    after = event.after
+    has_started = after.type is StateType.RUNNING
+    start = {"started_at": _earliest(run.started_at, event.occurred)} if has_started else {}
     if not _is_newer(run, event):
         run_count = event.run_count if run.run_count is None else run.run_count
-        return replace(run, **_identity(run, event, prefer_known=True), run_count=run_count)
+        return {**_identity(run, event, prefer_known=True), **start, "run_count": run_count}
     goes_on = run.state_at is not None and not begins(run, event)
-    return replace(
-        run,
+    return {
         **_identity(run, event),
-        verdict=run.verdict if goes_on else None,
-        lasted=run.lasted and event.to_type.is_terminal and not event.is_finish,
-        since=run.since if goes_on else event.occurred,
-        run_count=run.run_count if event.run_count is None else event.run_count,
-        state_id=event.id,
-        state_type=event.to_type,
-        state_name=event.after.name,
-        state_message=event.after.message,
-        state_at=event.occurred,
-        ended_at=event.occurred if event.to_type.is_terminal else None,
-    )
+        **start,
+        "verdict": run.verdict if goes_on else None,
+        "lasted": run.lasted and after.type.is_terminal and not event.is_finish,
+        "since": run.since if goes_on else event.occurred,
+        "run_count": run.run_count if event.run_count is None else event.run_count,
+        "state_id": event.id,
+        "state_type": after.type,
+        "state_name": after.name,
+        "state_message": after.message,
+        "state_at": event.occurred,
+        "ended_at": event.occurred if after.type.is_terminal else None,
+    }
 
 
 def begins(run: RunState, event: Transition) -> bool:
@@ -75,14 +78,14 @@ def begins(run: RunState, event: Transition) -> bool:
     return event.to_type is not run.state_type or is_wait or is_attempt
 
 
-def _judged(run: RunState, event: Verdict) -> RunState:
+def _judged(run: RunState, event: Verdict) -> dict[str, Any]:
     """Let a verdict stand while the run is in the state that it was about."""
     ruling = event.ruling
     if ruling.status is VerdictStatus.RECOVERED:
-        return replace(run, verdict=None)
+        return {"verdict": None}
     if ruling.status is VerdictStatus.ACTED or (ruling.state and ruling.state.type is not run.state_type):
-        return run
-    return replace(run, verdict=Held(ruling.status.value, ruling.reason, event.occurred))
+        return {}
+    return {"verdict": Held(ruling.status.value, ruling.reason, event.occurred)}
 
 
 def _is_newer(run: RunState, event: Transition) -> bool:
@@ -93,18 +96,17 @@ def _is_newer(run: RunState, event: Transition) -> bool:
 
 def _identity(run: RunState, event: Event, *, prefer_known: bool = False) -> dict[str, Any]:
     """Return the run's names and relations; an event that does not tell one leaves what was known."""
-    told: dict[str, Any] = {
-        "name": event.resource.name,
-        "flow": event.flow.id if event.flow else None,
-        "deployment": event.deployment.id if event.deployment else None,
-        "work_pool": event.work_pool.id if event.work_pool else None,
-        "work_queue": event.work_queue.id if event.work_queue else None,
-        "task_run": event.task_run.id if event.task_run else None,
-        "tags": event.tags,
-    }
-    known = {name: getattr(run, name) for name in told}
-    first, second = (known, told) if prefer_known else (told, known)
-    return {name: first[name] or second[name] for name in told}
+    told: dict[str, Any] = {"name": event.resource.name, "tags": event.tags}
+    for role, party in event.parties.items():
+        if name := _FIELDS.get(role):
+            told[name] = party.id
+    if prefer_known:
+        return {name: getattr(run, name) or value for name, value in told.items()}
+    return {name: value for name, value in told.items() if value}
+
+
+_FIELDS = {name.replace("_", "-"): name for name in ("flow", "deployment", "work_pool", "work_queue", "task_run")}
+"""Fields of a run by the role that related resources have."""
 
 
 def _earliest(known: datetime | None, moment: datetime) -> datetime:

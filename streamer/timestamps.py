@@ -10,7 +10,9 @@ _LAST = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND
 
 def to_micros(moment: datetime) -> int:
     """Return microseconds since 1970 of an aware time; one that UTC's calendar lacks becomes the nearest it has."""
-    return min(max((moment - _EPOCH) // _MICROSECOND, _FIRST), _LAST)
+    since = moment - _EPOCH
+    micros = (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
+    return micros if _FIRST <= micros <= _LAST else min(max(micros, _FIRST), _LAST)
 
 
 def from_micros(micros: int) -> datetime:

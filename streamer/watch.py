@@ -136,9 +136,9 @@ class Watch:
         return sum(1 for _ in islice(alive, 2 * silent)) < 2 * silent
 
     def _watch_the_lag(self, appended: Appended) -> None:
-        now = self._clock.now()
-        received = [each.received for each in appended.beats] + [each.event.received for each in appended.records]
-        if any(each and (now - each).total_seconds() > LAGGING_SECONDS for each in received):
+        events = [*appended.beats, *(each.event for each in appended.records)]
+        oldest = min([each.received for each in events if each.received], default=None)
+        if oldest and (self._clock.now() - oldest).total_seconds() > LAGGING_SECONDS:
             self._lagged_at = self._clock.monotonic()
 
     def _beaten(self, beat: Heartbeat) -> None:

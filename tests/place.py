@@ -9,7 +9,8 @@ from typing import Any
 import orjson
 
 from streamer import config
-from streamer.service import Service, status_of
+from streamer.answers import status_of
+from streamer.service import Service
 from streamer.sinks.lines_file import whole_lines
 from streamer.testing import FakePrefect, until
 

@@ -16,7 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from streamer.demo.server import free_port
 from streamer.sinks.lines_file import whole_lines
 
-DEADLINE_SECONDS = 45
+DEADLINE_SECONDS = 90
 
 PREFECT_PYTHON = os.environ.get("TEST_PREFECT_PYTHON", sys.executable)
 """The interpreter of Prefect servers and flows: `make test-prefect` names one that has another Prefect."""

@@ -77,7 +77,7 @@ def test_a_place_that_does_not_answer_is_a_clear_error() -> None:
 
 
 async def test_a_place_that_is_no_streamer_is_a_clear_error(server: FakePrefect) -> None:
-    with pytest.raises(SourceError, match="does not answer"):
+    with pytest.raises(SourceError, match="answered 404"):
         await history(server.api_url)
 
 

@@ -274,6 +274,7 @@ def test_a_configuration_that_is_no_text_is_refused(place: Place) -> None:
 @pytest.mark.parametrize(
     ("text", "value"),
     [
+        ("100ms", timedelta(milliseconds=100)),
         ("90s", timedelta(seconds=90)),
         ("15m", timedelta(minutes=15)),
         ("24h", timedelta(hours=24)),

@@ -1,12 +1,13 @@
 """An event → the counters it raises."""
 
 from collections import Counter as Tally
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from schemas import Reason, decode
-from streamer.counting import TERMINAL_STATES, USUAL_TRANSITIONS, initial, initial_of, names, raised
+from schemas import Event, Reason, decode
+from streamer.counting import TERMINAL_STATES, USUAL_TRANSITIONS, Counting, initial, initial_of, names, raised
 from streamer.model import Counter, Family
 from tests.frames import (
     WORK_QUEUE,
@@ -28,6 +29,7 @@ FLOW, DEPLOYMENT, POOL = (
     "50ae0e78-c098-4b7e-bb27-67a780e0ff72",
     "f0d03f57-9e15-42b2-b64c-cfc70125cb14",
 )
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 ABOUT = Counter(Family.TRANSITIONS, "default", FLOW, DEPLOYMENT, POOL)
 
 
@@ -119,11 +121,39 @@ def test_what_a_finish_raises_was_shown_at_0(state: str) -> None:
 
 
 def test_an_event_names_the_ids_in_its_counters_keys() -> None:
-    told = names(decode(bare(transition(related=deployed("prod")))))
+    event = decode(bare(transition(related=deployed("prod"))))
     queue = WORK_QUEUE.removeprefix("prefect.work-queue.")
-    assert told == {FLOW: "sleepy", DEPLOYMENT: "sleepy-nightly", POOL: "local-pool", queue: "default"}
+    told = {FLOW: "sleepy", DEPLOYMENT: "sleepy-nightly", POOL: "local-pool", queue: "default"}
+    assert names([event]) == {ident: (event.occurred, name) for ident, name in told.items()}
+
+
+def test_of_names_the_newest_is_told_whatever_came_last() -> None:
+    def named(name: str, moment: datetime) -> Event:
+        flow: Any = related("flow", f"prefect.flow.{FLOW}", name=name)
+        return decode(bare(transition(related=[flow], occurred=moment.isoformat())))
+
+    early, late = named("before", NOON), named("after", NOON + timedelta(seconds=1))
+    assert names([late, early, early]) == {FLOW: (late.occurred, "after")}
+
+
+def test_events_that_are_alike_raise_their_counters_together() -> None:
+    moved = [decode(bare(transition("PENDING", "RUNNING", related=deployed(tag)))) for tag in ("a", "b", "b")]
+    ended = decode(bare(transition("RUNNING", "COMPLETED", related=deployed("a"))))
+    counters = [each for event in (*moved, ended) for each in raised("default", event)]
+    together = list(Counting().raised_by_all("default", [*moved, ended]))
+    assert Tally(counters) == {counter: number for counter, number, _ in together}
+    assert [(number, event) for _, number, event in together] == [(3, moved[-1]), (1, ended), (1, ended)]
+
+
+def test_events_are_not_alike_that_differ_in_a_label_that_is_told_apart() -> None:
+    moved = [decode(bare(transition("PENDING", "RUNNING", related=deployed(tag)))) for tag in ("team:a", "team:b")]
+    together = Counting(more=("tag_team",)).raised_by_all("default", moved)
+    assert [(counter.more, number) for counter, number, _ in together] == [
+        ((("tag_team", "a"),), 1),
+        ((("tag_team", "b"),), 1),
+    ]
 
 
 def test_an_id_without_a_name_is_not_named() -> None:
     relations: Any = [related("flow", f"prefect.flow.{FLOW}")]
-    assert names(decode(bare(transition(related=relations)))) == {}
+    assert names([decode(bare(transition(related=relations)))]) == {}

@@ -26,11 +26,15 @@ from tests.gauges import AllMetrics
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 ALERTS = (ROOT / "docs/alerts.md").read_text(encoding="utf-8")
+METRICS = (ROOT / "docs/metrics.md").read_text(encoding="utf-8")
+LIVENESS = (ROOT / "docs/liveness.md").read_text(encoding="utf-8")
+
+PAGES = (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md")))
 
 
-def table(heading: str) -> list[list[str]]:
-    """Return the cells of the last table below a heading of the README, head and ruler left out."""
-    section = README.split(f"\n## {heading}\n", 1)[1].split("\n## ", 1)[0]
+def table(heading: str, page: str = README) -> list[list[str]]:
+    """Return the cells of the last table below a heading of a page, head and ruler left out."""
+    section = re.split(rf"^##? {heading}\n", page, maxsplit=1, flags=re.MULTILINE)[1].split("\n## ", 1)[0]
     rows = [line for line in re.split(r"\n(?!\|)", section) if "|---|" in line][-1].splitlines()
     return [[cell.strip() for cell in row.strip("|").split(" | ")] for row in rows if row.startswith("|")][2:]
 
@@ -58,12 +62,13 @@ def test_every_metric_is_documented_with_its_type_and_labels_and_no_other() -> N
     for family in AllMetrics(SystemClock()).counters.exposed.collect():
         name = family.name + ("_total" if family.type == "counter" else "")
         shown[name] = family.type
-    documented = {quoted(row[0])[0]: row[1] for row in table("Metrics")}
+    documented = {quoted(row[0])[0]: row[1] for row in table("Metrics", METRICS)}
     assert documented == shown
 
 
 def test_labels_are_as_documented() -> None:
-    documented = {quoted(row[0])[0].removesuffix("_total"): row[2] if len(row) > 2 else "" for row in table("Metrics")}
+    rows = table("Metrics", METRICS)
+    documented = {quoted(row[0])[0].removesuffix("_total"): row[2] if len(row) > 2 else "" for row in rows}
     for collector in vars(Instruments()).values():
         if name := getattr(collector, "_name", None):
             assert documented[name] == ", ".join(collector._labelnames), name
@@ -98,12 +103,12 @@ def test_options_that_sinks_share_are_documented() -> None:
 
 
 def test_every_push_is_documented_with_its_options_and_no_other() -> None:
-    documented = {quoted(row[0])[0]: set(quoted(row[2])) - {"global"} for row in table("Push")}
+    documented = {quoted(row[0])[0]: set(quoted(row[2])) - {"global"} for row in table("Push", METRICS)}
     assert documented == {kind: set(push.load(kind).Options.model_fields) for kind in push.KINDS}
 
 
 def test_documented_push_is_valid() -> None:
-    section = README.split("\n## Push\n", 1)[1]
+    section = METRICS.split("\n## Push\n", 1)[1]
     settings = tomllib.loads(section.split("```toml\n", 1)[1].split("```", 1)[0])["push"]
     for name, each in config.only(push=settings).push.items():
         push.build(name, each.type, each.options).close()
@@ -138,12 +143,27 @@ def test_every_criterion_of_a_routing_is_documented() -> None:
 
 
 def test_documented_limits_of_liveness_are_the_defaults() -> None:
-    documented = tomllib.loads(README.split("```toml\n[liveness]", 1)[1].split("\n[[", 1)[0].partition("\n")[2])
+    documented = tomllib.loads(LIVENESS.split("```toml\n[liveness]", 1)[1].split("\n[[", 1)[0].partition("\n")[2])
     said, unsaid = LivenessSettings(**documented), LivenessSettings()
     assert set(documented) == set(LivenessSettings.model_fields) - {"overrides", "enabled"}
     assert (said.acting, said.sla_tag) == (unsaid.acting, unsaid.sla_tag)
     move = Move(0, StateType.RUNNING, "Running")
     assert said.limits_of(move, {}) == unsaid.limits_of(move, {}) == USUAL
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_to_what_is_there(page: Path) -> None:
+    for target in re.findall(r"\]\((?!https?:)([^)\s]+)\)", page.read_text(encoding="utf-8")):
+        file, _, heading = target.partition("#")
+        linked = (page.parent / file).resolve() if file else page
+        assert linked.exists(), target
+        assert not heading or heading in anchors(linked), target
+
+
+def anchors(page: Path) -> set[str]:
+    """Return what the headings of a page can be linked by."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading).strip().lower().replace(" ", "-") for heading in headings}
 
 
 def rows(page: str) -> list[list[str]]:

@@ -1,6 +1,6 @@
 """What a scrape shows of the runs that have not ended."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from uuid import UUID, uuid4
 
 from prometheus_client import CollectorRegistry
@@ -11,21 +11,10 @@ from streamer.metrics.labels import Labels
 from streamer.metrics.runs import RunGauges
 from streamer.suspicion import SECOND, Move, Reason, Standing
 from streamer.timestamps import to_micros
+from tests.clock import NOON, Clock
 
-NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 AT = to_micros(NOON)
 NAMES = {"f1": "etl", "d1": "nightly", "d2": "nightly"}
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.time = NOON
-
-    def now(self) -> datetime:
-        return self.time
-
-    def monotonic(self) -> float:
-        return 0.0
 
 
 class World:

@@ -1,8 +1,10 @@
-"""The queue between nets and pipeline: in order, bounded, never waiting to fill a batch."""
+"""The queue between nets and pipeline: in order, bounded, waiting to fill a batch only as long as it was told to."""
 
 import asyncio
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+
+import pytest
 
 from streamer.intake import OTHER_BYTES, Intake
 from streamer.model import Frame, Item, Mark, Net
@@ -45,6 +47,34 @@ async def test_a_take_waits_for_the_first_item() -> None:
     assert not taking.done()
     await intake.put(frame(1))
     assert await taking == [frame(1)]
+
+
+async def test_a_take_that_lingers_takes_what_comes_meanwhile() -> None:
+    intake = Intake(linger=timedelta(seconds=0.2))
+    taking = asyncio.create_task(intake.take(512))
+    await intake.put(frame(1))
+    await settle()
+    assert not taking.done()
+    await intake.put(frame(2))
+    assert await taking == [frame(1), frame(2)]
+
+
+@pytest.mark.parametrize("most", [1, 2])
+async def test_a_take_does_not_linger_over_a_full_batch(most: int) -> None:
+    intake = Intake(linger=timedelta(minutes=1))
+    for number in range(most):
+        await intake.put(frame(number))
+    assert len(await intake.take(most)) == most
+
+
+async def test_nor_once_it_is_closed() -> None:
+    intake = Intake(linger=timedelta(minutes=1))
+    taking = asyncio.create_task(intake.take(512))
+    await intake.put(frame(1))
+    await settle()
+    intake.close()
+    assert await taking == [frame(1)]
+    assert await intake.take(512) == []
 
 
 async def test_a_put_waits_while_too_many_bytes_are_waiting() -> None:

@@ -21,7 +21,10 @@ LAYERS: tuple[frozenset[str], ...] = (
             "routing",
             "counting",
             "runs",
+            "run_details",
             "run_view",
+            "search",
+            "summary_view",
             "suspicion",
             "lifesigns",
             "liveness",
@@ -39,12 +42,15 @@ LAYERS: tuple[frozenset[str], ...] = (
             "surroundings",
         }
     ),
-    frozenset({"backoff", "clock", "health", "intake", "log", "pipeline", "batching", "delivery", "watch"}),
+    frozenset(
+        {"backoff", "clock", "health", "intake", "interpreter", "log", "pipeline", "batching", "delivery", "watch"}
+    ),
     frozenset({"alerts", "source", "store", "sinks", "push", "web", "metrics"}),
     frozenset(
         {
             "access",
             "alert_list",
+            "answers",
             "board",
             "client",
             "config",
@@ -57,10 +63,13 @@ LAYERS: tuple[frozenset[str], ...] = (
             "metric_settings",
             "operating",
             "prefect_settings",
+            "reloading",
             "rules",
             "run_facts",
             "run_server",
             "service",
+            "serving",
+            "showing",
             "silencing",
             "sink_list",
             "sink_orders",

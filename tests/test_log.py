@@ -2,7 +2,7 @@
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
@@ -11,7 +11,7 @@ import pytest
 
 from streamer.errors import StoreError
 from streamer.log import NEWEST_KEPT, Log
-from streamer.model import Net
+from streamer.model import Net, Record
 from streamer.store.sqlite import SqliteStore
 from streamer.testing import until
 from streamer.testing.conformance import EPOCH, events
@@ -38,21 +38,36 @@ async def reopened(store: SqliteStore) -> Log:
     return log
 
 
+@pytest.fixture
+def asked(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Return what the store is asked for from now on, by the `seq` that it lies beyond; the rest comes from memory."""
+    asked, ask = list[int](), store.after
+
+    async def after(seq: int, limit: int) -> Sequence[Record]:
+        asked.append(seq)
+        return await ask(seq, limit)
+
+    monkeypatch.setattr(store, "after", after)
+    return asked
+
+
 async def settle() -> None:
     """Let every task go as far as it can."""
     for _ in range(10):
         await asyncio.sleep(0)
 
 
-async def test_memory_and_store_tell_the_same(log: Log, store: SqliteStore) -> None:
+async def test_memory_and_store_tell_the_same(log: Log, store: SqliteStore, asked: list[int]) -> None:
     for _ in range(6):
         await log.append("default", events(NEWEST_KEPT // 4), net=Net.LIVE)
     head = log.head
     floor = head - NEWEST_KEPT
     for seq in (0, 1, floor - 1, floor, floor + 1, NEWEST_KEPT, head - 1, head, head + 9):
-        assert await log.after(seq, 500) == await store.after(seq, 500)
+        kept = await store.after(seq, 500)
+        asked.clear()
+        assert await log.after(seq, 500) == kept
+        assert asked == ([seq] if seq < floor else [])
     assert len(await log.after(0, 100_000)) == 6 * (NEWEST_KEPT // 4)
-    assert len(log.newest(100_000)) == NEWEST_KEPT
 
 
 async def test_a_reader_walks_from_the_store_into_memory_without_a_gap(log: Log) -> None:
@@ -65,52 +80,54 @@ async def test_a_reader_walks_from_the_store_into_memory_without_a_gap(log: Log)
     assert walked == list(range(1, 3 * (NEWEST_KEPT // 2) + 1))
 
 
-async def test_after_a_restart_older_records_come_from_the_store(log: Log, store: SqliteStore) -> None:
+async def test_after_a_restart_older_records_come_from_the_store(
+    log: Log, store: SqliteStore, asked: list[int]
+) -> None:
     before = await log.append("default", events(3), net=Net.LIVE)
     again = await reopened(store)
     after = await again.append("default", events(2), net=Net.LIVE)
-    assert (again.head, again.newest(9)) == (5, [*after.records][::-1])
-    assert await again.after(0, 9) == [*before.records, *after.records]
+    assert again.head == 5
     assert await again.after(3, 9) == after.records
+    assert asked == []
+    assert await again.after(0, 9) == [*before.records, *after.records]
+    assert asked == [0]
 
 
-async def test_the_newest_come_newest_first(log: Log) -> None:
-    appended = await log.append("default", events(3), net=Net.LIVE)
-    assert log.newest(2) == [appended.records[2], appended.records[1]]
-
-
-async def test_the_head_moves_only_after_the_commit(log: Log, store: SqliteStore) -> None:
+async def test_the_head_moves_only_after_the_commit(log: Log, store: SqliteStore, asked: list[int]) -> None:
     with closing(sqlite3.connect(store.path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         appending = asyncio.create_task(log.append("default", events(2), net=Net.LIVE))
         waiting = asyncio.create_task(log.wait(0))
         await settle()
-        assert (log.head, log.newest(9), await log.after(0, 9)) == (0, [], [])
+        assert (log.head, await log.after(0, 9)) == (0, [])
         assert not waiting.done()
         other.execute("COMMIT")
     await asyncio.gather(appending, waiting)
-    assert (log.head, len(log.newest(9))) == (2, 2)
+    assert (log.head, len(await log.after(0, 9)), asked) == (2, 2, [])
 
 
-async def test_an_append_that_fails_moves_nothing(log: Log, store: SqliteStore) -> None:
+async def test_an_append_that_fails_moves_nothing(log: Log, store: SqliteStore, asked: list[int]) -> None:
     with closing(sqlite3.connect(store.path, isolation_level=None)) as other:
         other.execute("CREATE TRIGGER full BEFORE INSERT ON segments BEGIN SELECT RAISE(ABORT, 'disk is full'); END")
         with pytest.raises(StoreError, match="disk is full"):
             await log.append("default", events(2), net=Net.LIVE)
-        assert (log.head, log.newest(9), await store.head()) == (0, [], 0)
+        assert (log.head, await log.after(0, 9), asked, await store.head()) == (0, [], [], 0)
         other.execute("DROP TRIGGER full")
     assert len((await log.append("default", events(2), net=Net.LIVE)).records) == log.head == 2
 
 
-async def test_an_append_that_its_caller_gave_up_ends_in_memory_and_store(log: Log, store: SqliteStore) -> None:
+async def test_an_append_that_its_caller_gave_up_ends_in_memory_and_store(
+    log: Log, store: SqliteStore, asked: list[int]
+) -> None:
     appending = asyncio.create_task(log.append("default", events(3), net=Net.LIVE))
     await asyncio.sleep(0)
     appending.cancel()
     with pytest.raises(asyncio.CancelledError):
         await appending
     await until(lambda: log.head == 3)
-    assert await log.after(0, 9) == await store.after(0, 9)
-    assert len(log.newest(9)) == 3
+    remembered = await log.after(0, 9)
+    assert (len(remembered), asked) == (3, [])
+    assert remembered == await store.after(0, 9)
 
 
 async def test_appends_that_run_at_once_keep_the_order(log: Log, store: SqliteStore) -> None:

@@ -17,8 +17,9 @@ from structlog.testing import capture_logs
 
 from streamer import config
 from streamer import health as healths
+from streamer.answers import status_of
 from streamer.errors import AuthenticationFailed, ConfigError, StoreError, StreamerError
-from streamer.service import Service, status_of
+from streamer.service import Service
 from streamer.sinks.lines_file import whole_lines
 from streamer.source import sweep
 from streamer.testing import FakePrefect, an_event, until
@@ -258,6 +259,7 @@ async def test_without_a_websocket_it_says_so_and_carries_on_by_rest_alone(
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(service.run())
         await service.started()
+        await until(lambda: service.core.log.epochs)  # what occurs before that is history
         event = an_event()
         server.publish(event)
         await place.has(event)

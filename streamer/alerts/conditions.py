@@ -281,7 +281,8 @@ class OnHeld(StatelessRule):
         if isinstance(event, Transition) and event.to_type in self.states:
             if run in facts.waiting or run in facts.overdue:
                 return Found(facts)
-            return _with(facts, waiting=_queued(facts.waiting, run, Waiting(event.occurred, event.resource.name)))
+            entered = Waiting(event.occurred, event.resource.name, event.id)
+            return _with(facts, waiting=_queued(facts.waiting, run, entered))
         if run in facts.overdue:
             return _well_again(facts, run)
         return Found(self.without(facts, [run]))

@@ -190,10 +190,11 @@ class Engine:
         self._keep(key, group.model_copy(update={"facts": found.facts, "about": whom, "touched": touched}))
         if found.sign is Sign.BAD:
             assert whom
-            if found.run:
-                whom = of_run(found.run, found.facts.overdue[found.run].name, whom)
-            reason = self.rules[key.rule].reason(found.facts, record)
-            self._go_wrong(key, Occurrence(reason, at, whom, record.event if record else None))
+            overdue = found.facts.overdue[found.run] if found.run else None
+            if found.run and overdue:
+                whom = of_run(found.run, overdue.name, whom)
+            reason, event = self.rules[key.rule].reason(found.facts, record), record.event if record else None
+            self._go_wrong(key, Occurrence(reason, at, whom, event, overdue.event if overdue else None))
         elif found.sign is Sign.GOOD:
             self._resolve(key, at)
             if record:

@@ -43,10 +43,11 @@ class Share(NamedTuple):
 
 
 class Waiting(NamedTuple):
-    """A run by name that is in something since a time."""
+    """A run by name that is in something since a time, and the event that told so."""
 
     since: datetime
     name: str | None
+    event: UUID | None = None
 
 
 class Facts(Kept):

@@ -1,6 +1,6 @@
 """Pure: an incident, from its first occurrence to what is said of it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -18,17 +18,21 @@ NAME_CUT = 300
 
 @dataclass(frozen=True, slots=True)
 class Occurrence:
-    """That something goes wrong: why, since when, about whom, and the `event` that tells it, if it was not time."""
+    """That something goes wrong: why, since when, about whom, and the `event` that tells it.
+
+    If it was time that told, `waits` is the event since which it passed, if there is one.
+    """
 
     reason: str
     at: datetime
     whom: About
     event: Event | None = None
+    waits: UUID | None = None
 
 
 def begun(key: Key, severity: str, first: Occurrence) -> Incident:
     """Return the incident that begins with an occurrence."""
-    anchor = first.event.id if first.event else first.at
+    anchor = first.event.id if first.event else first.waits or first.at
     ident = incident_id(key.source, key.rule, key.group, anchor)
     runs = (_concerned(first.whom),)
     return Incident(id=ident, severity=severity, since=first.at, occurrences=1, runs=runs, **_newest(first))
@@ -84,7 +88,7 @@ def _state(event: Event | None) -> tuple[State | None, int | None]:
     match event:
         case Transition():
             message = event.after.message and event.after.message[:MESSAGE_CUT]
-            return event.after.model_copy(update={"message": message}), event.run_count
+            return replace(event.after, message=message), event.run_count
         case Verdict():
             return event.ruling.state, event.ruling.run_count
         case _:

@@ -12,7 +12,10 @@ from streamer.cli import (
     check,
     dead_letters,
     demo,
+    flows,
     history,
+    inspect,
+    logs,
     quarantine,
     replay,
     run,
@@ -21,6 +24,7 @@ from streamer.cli import (
     sinks,
     store,
     tail,
+    top,
 )
 from streamer.errors import AuthenticationFailed, ConfigError, StreamerError
 
@@ -50,8 +54,12 @@ app.command()(run.run)
 app.command()(demo.demo)
 app.command()(replay.replay)
 app.command()(tail.tail)
+app.command()(top.top)
 app.command()(runs.runs)
-app.command()(runs.inspect)
+app.command()(inspect.inspect)
+app.command()(logs.logs)
+app.command()(flows.flows)
+app.command()(flows.deployments)
 app.command()(history.history)
 app.command()(check.check)
 app.command()(schema.schema)

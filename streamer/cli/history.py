@@ -1,56 +1,41 @@
 """`streamer history`: how many runs there were when, and what has become of them."""
 
-from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 import orjson
 import typer
-from pydantic import TypeAdapter
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from schemas import StateType
-from streamer.cli.asking import ask, store_path
+from streamer.cli.answering import ServiceUrl, client
 from streamer.cli.options import ConfigFile, StoreUrl
+from streamer.cli.printing import console
 from streamer.cli.rendering import COLOURS
-from streamer.durations import Duration
-from streamer.errors import ConfigError
-from streamer.reports import Bucket, span_until
-from streamer.store.sqlite import SqliteStore
+from streamer.reports import Bucket
 
 BAR = 40
 
-_DURATION: TypeAdapter[timedelta] = TypeAdapter(Duration)
+_TIME = "a time, or how long ago: 90m, 24h, 7d"
 
 
 def history(
-    since: Annotated[str, typer.Option(help="How far to look back: 90m, 24h, 7d.")] = "24h",
+    since: Annotated[str, typer.Option(help=f"From {_TIME}.")] = "24h",
+    until: Annotated[str | None, typer.Option(help=f"Up to {_TIME}; now, unless you say so.")] = None,
     interval: Annotated[str, typer.Option(help="How long each bucket is.")] = "1h",
     flow: Annotated[list[str] | None, typer.Option(help="Only this flow; repeatable.")] = None,
     json: Annotated[bool, typer.Option("--json", help="The buckets as Prefect's API has them.")] = False,
+    service: ServiceUrl = None,
     store: StoreUrl = None,
     config_file: ConfigFile = None,
 ) -> None:
     """Show the runs that were due in each interval, by their present state; works while the service runs."""
-    now = datetime.now(UTC)
-    try:
-        lengths = {"since": _DURATION.validate_python(since), "interval": _DURATION.validate_python(interval)}
-    except ValueError:
-        raise ConfigError(f"{since} or {interval} is no duration", hint="write them as 90m, 24h or 7d") from None
-    try:
-        span = span_until(now, **lengths, flows=flow or ())
-    except ValueError as error:
-        raise ConfigError(str(error)) from None
-
-    async def question(opened: SqliteStore) -> list[Bucket]:
-        return await opened.run_history(span, now=now)
-
-    buckets = ask(store_path(config_file, store), question)
+    with client(service=service, store=store, api_url=None, config_file=config_file) as asked:
+        buckets = asked.history(since=since, until=until, interval=interval, flows=flow or ())
     if json:
         typer.echo(orjson.dumps(buckets, option=orjson.OPT_UTC_Z))
     else:
-        Console(highlight=False).print(_table(buckets))
+        console().print(_table(buckets))
 
 
 def _table(buckets: list[Bucket]) -> Table:

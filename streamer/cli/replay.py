@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
-from streamer import config, logs
+from streamer import config, interpreter, logs
 from streamer.cli.events import opened
 from streamer.cli.options import ConfigFile, Sinks, StoreUrl
 from streamer.core import open_core
@@ -32,6 +32,7 @@ def replay(
     """Read events from files (.gz too) through the same pipeline, into the same store and sinks."""
     settings = config.load(config_file, store=store, sink=sink or None)
     logs.configure(settings.log_format, settings.log_level)
+    interpreter.prepare()
     summary = asyncio.run(_replay(settings, files))
     Console(stderr=True, highlight=False).print(summary.text())
     if behind := [sink.name for sink in summary.sinks if sink.lag()]:

@@ -1,94 +1,108 @@
-"""`streamer runs` and `streamer inspect`: what the store knows of runs."""
+"""`streamer runs`: which runs there are, once or as they go on."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Annotated
-from uuid import UUID
 
-import orjson
 import typer
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
+from pydantic import ValidationError
 
-from streamer.cli import rendering
-from streamer.cli.asking import ask, store_path
-from streamer.cli.options import ConfigFile, StoreUrl
+from schemas import StateType
+from schemas.ours import VerdictStatus
+from streamer.cli.answering import ServiceUrl, client, warn_if_idle
+from streamer.cli.options import ApiUrl, ConfigFile, StoreUrl
+from streamer.cli.printing import console, json_lines
+from streamer.cli.run_table import line, table
+from streamer.cli.watching import Patience, changed, rounds, show_live, until_interrupted
+from streamer.client import Client
+from streamer.client.criteria import moment
 from streamer.errors import ConfigError
-from streamer.model import Beat, RunState
-from streamer.run_view import as_json
-from streamer.store.sqlite import SqliteStore
-from streamer.timestamps import from_micros
+from streamer.questions import PAGE_MOST, Order, RunQuery
+from streamer.run_view import RunView
+
+Texts = list[str] | None
+States = list[StateType] | None
+
+_TIME = "a time, or how long ago: 90m, 24h, 7d"
 
 
 def runs(
+    flow: Annotated[Texts, typer.Option(help="Of this flow (name, glob or id); repeatable: any of them.")] = None,
+    deployment: Annotated[Texts, typer.Option(help="Of this deployment; repeatable.")] = None,
+    name: Annotated[Texts, typer.Option(help="With this name; globs; repeatable.")] = None,
+    tag: Annotated[Texts, typer.Option(help="With this tag; globs; repeatable: all of them.")] = None,
+    state: Annotated[States, typer.Option(help="In a state of this type; repeatable.", case_sensitive=False)] = None,
+    state_name: Annotated[Texts, typer.Option(help="In a state of this name; globs; repeatable.")] = None,
+    work_pool: Annotated[Texts, typer.Option(help="In this work pool; repeatable.")] = None,
     zombie: Annotated[bool, typer.Option("--zombie", help="Only those that a verdict stands of.")] = False,
+    subflows: Annotated[bool | None, typer.Option(help="Only subflows, or none.", show_default=False)] = None,
+    deleted: Annotated[bool, typer.Option("--deleted", help="Only those that the server has deleted.")] = False,
+    since: Annotated[str | None, typer.Option(help=f"Not before {_TIME}; by what --sort goes by.")] = None,
+    until: Annotated[str | None, typer.Option(help=f"Before {_TIME}.")] = None,
+    sort: Annotated[Order, typer.Option(help="The time to go by; runs without it are left out.")] = Order.CREATED,
+    oldest_first: Annotated[bool, typer.Option("--oldest-first", help="The oldest first.")] = False,
     limit: Annotated[int, typer.Option(help="The most to show.", min=1)] = 50,
     json: Annotated[bool, typer.Option("--json", help="JSON lines.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Go on: a live table, or a line for each change.")] = False,
+    service: ServiceUrl = None,
     store: StoreUrl = None,
+    api_url: ApiUrl = None,
     config_file: ConfigFile = None,
 ) -> None:
-    """Show the runs whose state is the newest; works while the service runs."""
+    """Show runs, the newest first; works while the service runs."""
+    given = {
+        "flows": flow,
+        "deployments": deployment,
+        "names": name,
+        "tags": tag,
+        "states": state,
+        "state_names": state_name,
+        "work_pools": work_pool,
+        "verdicts": tuple(VerdictStatus) if zombie else (),
+        "subflows": subflows,
+        "deleted": deleted,
+        "since": moment(since) if since else None,
+        "until": moment(until) if until else None,
+        "order": sort,
+        "oldest_first": oldest_first,
+        "limit": min(limit, PAGE_MOST),
+    }
+    query = _query({key: value for key, value in given.items() if value is not None})
+    with client(service=service, store=store, api_url=api_url, config_file=config_file) as asked:
+        if watch:
+            with until_interrupted():
+                _watch(asked, query, limit, as_json=json)
+        elif json:
+            json_lines(_found(asked, query, limit))
+        else:
+            console().print(table(_found(asked, query, limit), datetime.now(UTC)))
 
-    async def question(opened: SqliteStore) -> tuple[list[RunState], Mapping[str, str]]:
-        return await opened.find_runs(judged=zombie, limit=limit), (await opened.totals()).names
 
-    found, names = ask(store_path(config_file, store), question)
-    if json:
-        for run in found:
-            typer.echo(orjson.dumps(as_json(run, names), option=orjson.OPT_UTC_Z))
-        return
-    table = Table("run", "flow", "state", "since", "last heartbeat", "verdict", box=None)
-    for run in found:
-        beat = _ago(from_micros(run.beats[-1].occurred)) if run.beats else ""
-        verdict = f"{run.verdict.status}: {run.verdict.reason}" if run.verdict else ""
-        cells = (run.name or str(run.id), names.get(run.flow or "", ""), run.state_name or "", _ago(run.since))
-        table.add_row(*map(escape, cells), beat, verdict)
-    Console(highlight=False).print(table if found else "no run is such")
-
-
-def inspect(
-    run: Annotated[str, typer.Argument(help="The run's id.")],
-    store: StoreUrl = None,
-    config_file: ConfigFile = None,
-) -> None:
-    """Show what is known of one run: its states, its last heartbeats, what it is held to be."""
+def _query(given: dict[str, object]) -> RunQuery:
     try:
-        ident = UUID(run)
-    except ValueError:
-        raise ConfigError(f"{run} is no id of a run", hint="`streamer runs --json` shows the ids") from None
-
-    async def question(opened: SqliteStore) -> tuple[RunState | None, Sequence[object]]:
-        return await opened.run(ident), [record.event for record in await opened.history(ident)]
-
-    found, events = ask(store_path(config_file, store), question)
-    if found is None:
-        raise ConfigError(f"the store knows no run {ident}", hint="is it another server's, or long over?")
-    console = Console(highlight=False)
-    for event in events:
-        console.print(rendering.line(event))  # type: ignore[arg-type]
-    if found.beats:
-        console.print(_beats(found.beats))
-    if found.verdict:
-        console.print(f"held to be {found.verdict.status} since {_ago(found.verdict.at)}: {found.verdict.reason}")
+        return RunQuery.model_validate(given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise ConfigError(f"{first['loc'][0]} cannot be asked so: {first['msg']}") from None
 
 
-def _beats(beats: Sequence[Beat]) -> Table:
-    table = Table("heartbeat", "after the one before", "on the way", box=None)
-    before: Beat | None = None
-    for beat in beats:
-        gap = f"{(beat.occurred - before.occurred) / 1e6:.1f} s" if before else ""
-        sent = from_micros(beat.occurred).astimezone().strftime("%H:%M:%S.%f")[:-3]
-        table.add_row(sent, gap, f"{(beat.received - beat.occurred) / 1e6:.3f} s")
-        before = beat
-    return table
+def _found(asked: Client, query: RunQuery, limit: int) -> Iterator[RunView]:
+    return (known.run for known in islice(asked.session.runs(query), limit))
 
 
-def _ago(moment: datetime | None) -> str:
-    if moment is None:
-        return ""
-    seconds = int((datetime.now(UTC) - moment).total_seconds())
-    for unit, length in (("d", 86_400), ("h", 3_600), ("m", 60)):
-        if seconds >= 2 * length:
-            return f"{seconds // length}{unit} ago"
-    return f"{seconds}s ago"
+def _watch(asked: Client, query: RunQuery, limit: int, *, as_json: bool) -> None:
+    """Show how the runs are every few seconds: on a terminal all of them, else those that have changed."""
+    warn_if_idle(asked)
+    patience, terminal = Patience(), console()
+    answers = (patience.ask(lambda: list(_found(asked, query, limit))) for _ in rounds())
+    pictures = (each for each in answers if each is not None)
+    if terminal.is_terminal and not as_json:
+        show_live(terminal, (table(each, datetime.now(UTC)) for each in pictures))
+        return
+    changes = changed(each if query.oldest_first else each[::-1] for each in pictures)
+    if as_json:
+        json_lines(changes)
+    else:
+        for run in changes:
+            terminal.print(line(run), soft_wrap=True)

@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 
 from streamer.client import shown
-from streamer.client.told import ToldArtifact
+from streamer.run_details import ArtifactView
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -66,14 +66,14 @@ class Data(Mapping[str, Any]):
         return shown.table("data", self._newest)
 
 
-def artifact(told: ToldArtifact) -> Artifact:
+def artifact(told: ArtifactView) -> Artifact:
     """Return an artifact as it is told, a table as its rows."""
     task_run = str(told.task_run_id) if told.task_run_id else None
     described = (str(told.id), told.key, told.type, told.description, _content(told))
     return Artifact(*described, told.created, told.updated, task_run)
 
 
-def _content(told: ToldArtifact) -> Any:
+def _content(told: ArtifactView) -> Any:
     if told.type == "table" and isinstance(told.data, str):
         with suppress(orjson.JSONDecodeError):
             return orjson.loads(told.data)

@@ -8,9 +8,11 @@ from itertools import islice
 from typing import Any, Self
 
 from streamer.client import criteria, naming, shown
+from streamer.client.criteria import Moment
 from streamer.client.flow import Deployment, Flow
 from streamer.client.flow_run import FlowRun
 from streamer.client.places import get_namespace, provider_of
+from streamer.client.providers import Provider
 from streamer.client.session import Session
 from streamer.client.states import Transition, transitions
 from streamer.client.task_run import TaskRun
@@ -27,7 +29,7 @@ _LIKE_THE_OTHERS = "…"
 class Client:
     """`Client()` asks the store that the settings name, `Client("sqlite:///…")` another, and
     `Client("http://host:4280")` a running service, if it wants so with a `token` or an `auth_string`
-    (`user:password`).
+    (`user:password`). Whatever else answers as a `Provider` does can be given, too.
 
     Only runs with the tag `namespace` are seen, with None all; left out, it is what `streamer.client.namespace` says.
     `api_url` is that of the Prefect server where the settings name another.
@@ -35,14 +37,15 @@ class Client:
 
     def __init__(
         self,
-        place: str | None = None,
+        place: str | Provider | None = None,
         *,
         namespace: str | None = _LIKE_THE_OTHERS,
         api_url: str | None = None,
         token: str | None = None,
         auth_string: str | None = None,
     ) -> None:
-        provider = provider_of(place, api_url=api_url, token=token, auth_string=auth_string)
+        how = {"api_url": api_url, "token": token, "auth_string": auth_string}
+        provider = provider_of(place, **how) if place is None or isinstance(place, str) else place
         own = (lambda: namespace) if namespace != _LIKE_THE_OTHERS else get_namespace
         self.session = Session(provider, own)
 
@@ -113,21 +116,29 @@ class Client:
         return islice(found, limit)
 
     def history(
-        self, *, since: str | timedelta = "24h", interval: str | timedelta = "1h", flows: Sequence[str] = ()
+        self,
+        *,
+        since: Moment = "24h",
+        until: Moment | None = None,
+        interval: str | timedelta = "1h",
+        flows: Sequence[str] = (),
     ) -> list[Bucket]:
-        """Return how many runs were due in each interval up to now, by their present state, oldest first.
+        """Return how many runs were due in each interval up to an end, or now, by their present state, oldest first.
 
+        `since` and `until` are times, or how long ago, such as `"24h"`.
         The buckets have the shape of Prefect's `POST /flow_runs/history`: `interval_start`, `interval_end`, and
         `states`, each with `state_type`, `state_name`, `count_runs`, `sum_estimated_run_time` and
         `sum_estimated_lateness` in seconds. At most 500 of them; raise `ConfigError` for what cannot be asked. It is of
         all runs, whatever the namespace.
         """
-        length, each = criteria.duration(since), criteria.duration(interval)
+        now = datetime.now(UTC)
+        end = criteria.moment(until, now) if until is not None else now
+        length, each = end - criteria.moment(since, now), criteria.duration(interval)
         try:
-            span_until(datetime.now(UTC), since=length, interval=each, flows=flows)
+            span_until(end, since=length, interval=each, flows=flows)
         except ValueError as error:
             raise ConfigError(str(error)) from None
-        return self.session.provider.history(since=length, interval=each, flows=flows)
+        return self.session.provider.history(since=length, until=end, interval=each, flows=flows)
 
     def follow(self, run: FlowRun | str, *, every: float = POLL_SECONDS) -> Iterator[Transition]:
         """Yield the transitions of a run, from the first to that into its end, as they come.

@@ -62,12 +62,12 @@ def unknown_criterion(name: str, known: Iterable[str]) -> ConfigError:
     )
 
 
-def moment(given: Moment) -> datetime:
+def moment(given: Moment, now: datetime | None = None) -> datetime:
     """Return a time that is given as such, or as how long ago it is; one without a zone is of this machine's."""
     if isinstance(given, datetime):
         return given.astimezone(UTC)
     try:
-        return datetime.now(UTC) - _DURATION.validate_python(given)
+        return (now or datetime.now(UTC)) - _DURATION.validate_python(given)
     except ValidationError:
         pass
     try:

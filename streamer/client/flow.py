@@ -10,9 +10,9 @@ from schemas import StateType
 from streamer.client import flow_run, naming, shown
 from streamer.client.criteria import Moment, Texts, run_query
 from streamer.client.places import session_of
-from streamer.client.providers import Party
 from streamer.client.session import Known, Session, Sessioned
 from streamer.questions import DeploymentQuery, Order, RunQuery
+from streamer.summary_view import DeploymentView, FlowView
 
 BAD = (StateType.FAILED, StateType.CRASHED)
 COMPLETED_NAMES = 100
@@ -73,31 +73,31 @@ class Flow:
         self._become(naming.flow(session, str(name)), session)
 
     @classmethod
-    def told(cls, party: Party, client: Sessioned) -> "Flow":
+    def told(cls, known: FlowView, client: Sessioned) -> "Flow":
         """Return a flow that is known already."""
         found = cls.__new__(cls)
-        found._become(party, client.session)
+        found._become(known, client.session)
         return found
 
-    def _become(self, party: Party, session: Session) -> None:
+    def _become(self, known: FlowView, session: Session) -> None:
         self._session = session
-        self._party = party
-        self._runs = Runs(session, flow=party.id)
+        self._known = known
+        self._runs = Runs(session, flow=known.id)
 
     @property
     def id(self) -> str:
         """Return its id."""
-        return self._party.id
+        return self._known.id
 
     @property
     def name(self) -> str:
         """Return its name, or its id if no event has told the name."""
-        return self._party.name or self._party.id
+        return self._known.name or self._known.id
 
     @property
     def source(self) -> str:
         """Return the name of the Prefect server that it is on."""
-        return self._party.source
+        return self._known.source
 
     @property
     def number_of_runs(self) -> int:
@@ -173,7 +173,7 @@ class Flow:
         return self.runs()
 
     def __getitem__(self, name: str) -> "flow_run.FlowRun":
-        return flow_run.FlowRun.told(naming.run_in(self._session, str(name), self._party), self._session)
+        return flow_run.FlowRun.told(naming.run_in(self._session, str(name), self._known), self._session)
 
     def __contains__(self, name: str) -> bool:
         with suppress(KeyError):
@@ -208,26 +208,26 @@ class Deployment:
         self._become(naming.deployment(session, str(pathspec)), session)
 
     @classmethod
-    def told(cls, party: Party, client: Sessioned) -> "Deployment":
+    def told(cls, known: DeploymentView, client: Sessioned) -> "Deployment":
         """Return a deployment that is known already."""
         found = cls.__new__(cls)
-        found._become(party, client.session)
+        found._become(known, client.session)
         return found
 
-    def _become(self, party: Party, session: Session) -> None:
+    def _become(self, known: DeploymentView, session: Session) -> None:
         self._session = session
-        self._party = party
-        self._runs = Runs(session, deployment=party.id)
+        self._known = known
+        self._runs = Runs(session, deployment=known.id)
 
     @property
     def id(self) -> str:
         """Return its id."""
-        return self._party.id
+        return self._known.id
 
     @property
     def name(self) -> str:
         """Return its name, or its id if no event has told the name."""
-        return self._party.name or self._party.id
+        return self._known.name or self._known.id
 
     @property
     def tags(self) -> frozenset[str]:
@@ -244,7 +244,7 @@ class Deployment:
     @property
     def parent(self) -> Flow | None:
         """Return its flow."""
-        return Flow(self._party.flow, self._session) if self._party.flow else None
+        return Flow(self._known.flow.id, self._session) if self._known.flow else None
 
     @property
     def pathspec(self) -> str:

@@ -196,21 +196,21 @@ class FlowRun:
         if not (self.state.is_failed() or self.state.is_crashed()):
             return None
         with suppress(SourceError):
-            told = self._session.provider.flow_run(self._known.run.id).state
+            told = self._session.provider.details(self._known.run.id).state
             return Failure.of(state.message, told.data if told and told.id == state.id else None)
         return Failure.of(state.message)
 
     @property
     def result(self) -> Any:
         """Return what it returned; raise `NotFound` if that was not kept, or is not to be read from here."""
-        told = self._session.provider.flow_run(self._known.run.id).state
+        told = self._session.provider.details(self._known.run.id).state
         return results.result(told.data if told else None)
 
     @property
     def code(self) -> Code | None:
         """Return the entrypoint of its deployment, and its version; None if neither is known."""
-        told = self._session.provider.flow_run(self._known.run.id)
-        of = self._session.provider.deployment(str(told.deployment_id)) if told.deployment_id else None
+        told = self._session.provider.details(self._known.run.id)
+        of = self._session.provider.deployment(told.deployment_id) if told.deployment_id else None
         version = told.deployment_version or (of.version if of else None) or told.flow_version
         entrypoint = of.entrypoint if of else None
         return Code(entrypoint, version) if entrypoint or version else None
@@ -218,7 +218,8 @@ class FlowRun:
     @property
     def artifacts(self) -> list[Artifact]:
         """Return the artifacts of it and its tasks, oldest first."""
-        return [artifact(each) for each in self._session.provider.artifacts(self._known.run.id)]
+        told = self._session.provider.artifacts(self._known.run.id)
+        return [artifact(each) for each in sorted(told, key=lambda each: (each.created, each.id))]
 
     @property
     def data(self) -> Data:

@@ -1,24 +1,28 @@
 """Answers from the store of this machine, beside the service that runs on it, and from its Prefect server."""
 
 import weakref
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from streamer import config, run_view
 from streamer.client.opened import Opened
-from streamer.client.providers import Party, RunPage
-from streamer.client.told import ToldArtifact, ToldDeployment, ToldRun
+from streamer.client.providers import RunPage
+from streamer.config import Settings
 from streamer.questions import Count, DeploymentQuery, FlowQuery, RunQuery, Summary
 from streamer.reports import Bucket, span_until
+from streamer.run_details import ArtifactView, DeploymentDetails, RunDetails
 from streamer.run_view import HeartbeatView, LogLine, TaskRunView, TransitionView
+from streamer.summary_view import DeploymentView, FlowView, deployment_view, flow_view
 
 
 class LocalProvider:
     """Asks a store, given as a URL or that of the settings, and for what it lacks the settings' Prefect server."""
 
-    def __init__(self, store: str | None = None, *, api_url: str | None = None) -> None:
-        settings = config.load(store=store, api_url=api_url)
+    def __init__(
+        self, store: str | None = None, *, api_url: str | None = None, settings: Settings | None = None
+    ) -> None:
+        settings = settings or config.load(store=store, api_url=api_url)
         self.place = f"local@{settings.store_path}"
         self._pages = settings.surroundings.ui
         self._opened = Opened(lambda: settings)
@@ -37,13 +41,17 @@ class LocalProvider:
         """Return how many runs all pages have together."""
         return self._opened.ask_store(lambda store: store.inspection.count(query))
 
-    def flows(self, query: FlowQuery) -> Sequence[Party]:
+    def flows(self, query: FlowQuery) -> Sequence[FlowView]:
         """Return flows, the one with the latest run first."""
-        return _parties(self._opened.ask_store(lambda store: store.inspection.flows(query)))
+        found = self._opened.ask_store(lambda store: store.inspection.flows(query))
+        names = self._names(found)
+        return [flow_view(each, names, self._pages) for each in found]
 
-    def deployments(self, query: DeploymentQuery) -> Sequence[Party]:
+    def deployments(self, query: DeploymentQuery) -> Sequence[DeploymentView]:
         """Return deployments, the one with the latest run first."""
-        return _parties(self._opened.ask_store(lambda store: store.inspection.deployments(query)))
+        found = self._opened.ask_store(lambda store: store.inspection.deployments(query))
+        names = self._names(found)
+        return [deployment_view(each, names, self._pages) for each in found]
 
     def transitions(self, run: UUID) -> Sequence[TransitionView]:
         """Return how a run went from state to state, as far as the log goes back, oldest first."""
@@ -55,29 +63,32 @@ class LocalProvider:
         known = self._opened.ask_store(lambda store: store.run(run))
         return run_view.heartbeats(known) if known else ()
 
-    def history(self, *, since: timedelta, interval: timedelta, flows: Sequence[str]) -> list[Bucket]:
-        """Return the runs that were due in each of the intervals up to now, by state."""
-        now = datetime.now(UTC)
-        span = span_until(now, since=since, interval=interval, flows=flows)
+    def history(self, *, since: timedelta, until: datetime, interval: timedelta, flows: Sequence[str]) -> list[Bucket]:
+        """Return the runs that were due in each of the intervals, since so long before the end, by state."""
+        now, span = datetime.now(UTC), span_until(until, since=since, interval=interval, flows=flows)
         return self._opened.ask_store(lambda store: store.run_history(span, now=now))
 
-    def logs(self, run: UUID) -> Sequence[LogLine]:
-        """Return the log of a run and its tasks, oldest first."""
-        return self._opened.ask_server(lambda server: server.logs(run))
+    def logs(self, run: UUID, *, beyond: int = 0) -> Sequence[LogLine]:
+        """Return the log of a run and its tasks, oldest first, without its first lines."""
+        return self._opened.ask_server(lambda server: server.logs(run, beyond=beyond))
+
+    def last_lines(self, run: UUID, number: int) -> Sequence[LogLine]:
+        """Return the last lines of the log of a run and its tasks, oldest first."""
+        return self._opened.ask_server(lambda server: server.last_lines(run, number))
 
     def task_runs(self, run: UUID) -> Sequence[TaskRunView]:
         """Return the task runs of a run, in the order in which they were expected to start."""
         return self._opened.ask_server(lambda server: server.task_runs(run))
 
-    def artifacts(self, run: UUID) -> Sequence[ToldArtifact]:
-        """Return the artifacts of a run and its tasks, oldest first."""
+    def artifacts(self, run: UUID) -> Sequence[ArtifactView]:
+        """Return the artifacts of a run and its tasks."""
         return self._opened.ask_server(lambda server: server.artifacts(run))
 
-    def flow_run(self, run: UUID) -> ToldRun:
+    def details(self, run: UUID) -> RunDetails:
         """Return what no event tells of a run."""
-        return self._opened.ask_server(lambda server: server.flow_run(run))
+        return self._opened.ask_server(lambda server: server.details(run))
 
-    def deployment(self, ident: str) -> ToldDeployment | None:
+    def deployment(self, ident: UUID) -> DeploymentDetails | None:
         """Return what no event tells of a deployment; None if it was deleted."""
         return self._opened.ask_server(lambda server: server.deployment(ident))
 
@@ -85,6 +96,6 @@ class LocalProvider:
         """Return the run that a task run belongs to; None if nobody knows any more."""
         return self._opened.ask_server(lambda server: server.run_of(task_run))
 
-
-def _parties(summaries: Iterable[Summary]) -> list[Party]:
-    return [Party(each.id, each.name, each.source, each.runs, each.flow) for each in summaries]
+    def _names(self, found: Iterable[Summary]) -> Mapping[str, str]:
+        runs = [run for each in found for run in (each.latest, each.latest_successful, each.latest_failed) if run]
+        return self._opened.ask_store(lambda store: store.inspection.names(runs))

@@ -3,24 +3,27 @@
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from itertools import islice
+from typing import TypeVar
 from uuid import UUID
 
 from streamer.client.errors import Ambiguous, NotFound, OutsideNamespace
-from streamer.client.providers import Party
 from streamer.client.session import Known, Session, literally
 from streamer.questions import TEXTS_MOST, DeploymentQuery, FlowQuery, RunQuery
 from streamer.run_view import RunView, TaskRunView
+from streamer.summary_view import DeploymentView, FlowView
+
+Party = TypeVar("Party", FlowView, DeploymentView)
 
 SHOWN = 10
 """How many candidates an error names."""
 
 
-def flow(session: Session, text: str) -> Party:
+def flow(session: Session, text: str) -> FlowView:
     """Return the flow that has this name or id."""
     return _only(session, "flow", text, session.provider.flows(FlowQuery(names=(literally(text),))))
 
 
-def deployment(session: Session, text: str, of: Party | None = None) -> Party:
+def deployment(session: Session, text: str, of: FlowView | None = None) -> DeploymentView:
     """Return the deployment that has this name, with the flow's and a slash before it or without, or this id."""
     name, within = text, of
     if "/" in text and of is None:
@@ -36,7 +39,7 @@ def run(session: Session, pathspec: str) -> Known:
     return run_in(session, name, flow(session, known_flow)) if slash else run_in(session, pathspec)
 
 
-def run_in(session: Session, text: str, of: Party | None = None) -> Known:
+def run_in(session: Session, text: str, of: FlowView | None = None) -> Known:
     """Return the run that has this name or id, of any flow or of one."""
     ident = as_id(text)
     by_id = session.by_id(ident) if ident else None
@@ -91,7 +94,7 @@ def _only(session: Session, kind: str, text: str, found: Iterable[Party]) -> Par
     return inside[0]
 
 
-def has_runs(session: Session, kind: str, party: Party) -> bool:
+def has_runs(session: Session, kind: str, party: FlowView | DeploymentView) -> bool:
     """Tell whether a flow or deployment has a run in the namespace."""
     if session.namespace is None:
         return True
@@ -99,12 +102,12 @@ def has_runs(session: Session, kind: str, party: Party) -> bool:
     return session.first(query) is not None
 
 
-def _named(session: Session, text: str, of: Party | None) -> list[Known]:
+def _named(session: Session, text: str, of: FlowView | None) -> list[Known]:
     query = RunQuery(names=(literally(text),), flows=(of.id,) if of else ())
     return list(islice(session.everywhere(query), TEXTS_MOST))
 
 
-def _is_of(run: RunView, flow: Party) -> bool:
+def _is_of(run: RunView, flow: FlowView) -> bool:
     return run.flow is not None and run.flow.id == flow.id
 
 

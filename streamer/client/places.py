@@ -7,6 +7,7 @@ from streamer.client.local import LocalProvider
 from streamer.client.providers import Provider
 from streamer.client.remote import RemoteProvider
 from streamer.client.session import Session, Sessioned
+from streamer.errors import ConfigError
 
 
 @dataclass
@@ -31,7 +32,9 @@ def provider_of(
     if at and kind in ("local", "service"):
         place = f"sqlite:///{where}" if kind == "local" and "://" not in where else where
     if place and place.startswith(("http://", "https://")):
-        return RemoteProvider(place, api_url=api_url, token=token, auth_string=auth_string)
+        if api_url:
+            raise ConfigError("a service asks its own Prefect server", hint="leave api_url out, or name a store")
+        return RemoteProvider(place, token=token, auth_string=auth_string)
     return LocalProvider(place or None, api_url=api_url)
 
 

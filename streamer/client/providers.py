@@ -2,14 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Protocol
 from uuid import UUID
 
-from streamer.client.told import ToldArtifact, ToldDeployment, ToldRun
 from streamer.questions import Count, DeploymentQuery, FlowQuery, RunQuery
 from streamer.reports import Bucket
+from streamer.run_details import ArtifactView, DeploymentDetails, RunDetails
 from streamer.run_view import HeartbeatView, LogLine, RunView, TaskRunView, TransitionView
+from streamer.summary_view import DeploymentView, FlowView
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,17 +19,6 @@ class RunPage:
 
     items: Sequence[RunView]
     next: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Party:
-    """A flow or a deployment; `flow` is the id of the flow that the latest run of a deployment is of."""
-
-    id: str
-    name: str | None
-    source: str
-    runs: int
-    flow: str | None = None
 
 
 class Provider(Protocol):
@@ -50,11 +40,11 @@ class Provider(Protocol):
         """Return how many runs all pages have together."""
         ...
 
-    def flows(self, query: FlowQuery) -> Sequence[Party]:
+    def flows(self, query: FlowQuery) -> Sequence[FlowView]:
         """Return flows, the one with the latest run first."""
         ...
 
-    def deployments(self, query: DeploymentQuery) -> Sequence[Party]:
+    def deployments(self, query: DeploymentQuery) -> Sequence[DeploymentView]:
         """Return deployments, the one with the latest run first."""
         ...
 
@@ -66,27 +56,31 @@ class Provider(Protocol):
         """Return the last heartbeats of a run, oldest first."""
         ...
 
-    def history(self, *, since: timedelta, interval: timedelta, flows: Sequence[str]) -> list[Bucket]:
-        """Return the runs that were due in each of the intervals up to now, by state."""
+    def history(self, *, since: timedelta, until: datetime, interval: timedelta, flows: Sequence[str]) -> list[Bucket]:
+        """Return the runs that were due in each of the intervals, since so long before the end, by state."""
         ...
 
-    def logs(self, run: UUID) -> Sequence[LogLine]:
-        """Return the log of a run and its tasks, oldest first."""
+    def logs(self, run: UUID, *, beyond: int = 0) -> Sequence[LogLine]:
+        """Return the log of a run and its tasks, oldest first, without its first lines."""
+        ...
+
+    def last_lines(self, run: UUID, number: int) -> Sequence[LogLine]:
+        """Return the last lines of the log of a run and its tasks, oldest first."""
         ...
 
     def task_runs(self, run: UUID) -> Sequence[TaskRunView]:
         """Return the task runs of a run, in the order in which they were expected to start."""
         ...
 
-    def artifacts(self, run: UUID) -> Sequence[ToldArtifact]:
-        """Return the artifacts of a run and its tasks, oldest first."""
+    def artifacts(self, run: UUID) -> Sequence[ArtifactView]:
+        """Return the artifacts of a run and its tasks."""
         ...
 
-    def flow_run(self, run: UUID) -> ToldRun:
+    def details(self, run: UUID) -> RunDetails:
         """Return what no event tells of a run."""
         ...
 
-    def deployment(self, ident: str) -> ToldDeployment | None:
+    def deployment(self, ident: UUID) -> DeploymentDetails | None:
         """Return what no event tells of a deployment; None if it was deleted."""
         ...
 

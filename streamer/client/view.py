@@ -15,8 +15,8 @@ from streamer.client.logs import FlowRunLog
 from streamer.client.places import session_of
 from streamer.client.session import Known, Sessioned
 from streamer.client.states import State, transitions
-from streamer.client.told import ToldRun
 from streamer.errors import ConfigError
+from streamer.run_details import RunDetails
 from streamer.run_view import TaskRunView as Told
 
 
@@ -164,8 +164,8 @@ class FlowRunView:
         return list(ids)
 
     @cached_property
-    def _told(self) -> ToldRun:
-        return self._session.provider.flow_run(self._known.run.id)
+    def _told(self) -> RunDetails:
+        return self._session.provider.details(self._known.run.id)
 
     def _flow_now(self) -> FlowView:
         if self.flow_id is None:

@@ -13,12 +13,13 @@ from datetime import UTC, datetime, timedelta
 from itertools import accumulate
 from uuid import UUID
 
+from prometheus_client import Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.samples import Exemplar
 from prometheus_client.utils import floatToGoString
 
-from schemas import Event, Transition
+from schemas import Event, Kind
 from streamer import __version__, counting
 from streamer.counting import INFINITE, Counting
 from streamer.instruments import Instruments
@@ -68,7 +69,7 @@ class Metrics:
         self._begun: set[Counter] = set()
         self._values: dict[Counter, Values] = {}
         self._exemplars: dict[Counter, Exemplar] = {}
-        self._newest: dict[tuple[str, str], float] = {}
+        self._newest: dict[tuple[str, Kind], datetime] = {}
         self._places: dict[str, Places] = {}
         self._take_over(totals)
         instruments.registry.register(self)
@@ -76,11 +77,9 @@ class Metrics:
     def committed(self, source: str, net: Net, appended: Appended) -> None:
         """Take over the counters that a commit changed, and when its events came."""
         self._take_over(appended.totals)
-        for record in appended.records:
-            self._remember_run(source, record.event, appended.totals.counts)
-            self._time(source, net, record.event)
-        for beat in appended.beats:
-            self._time(source, net, beat)
+        for counter, event in appended.examples.items():
+            self._exemplars[counter] = _exemplar(event.run, 1, event.occurred)
+        self._time(source, net, [*(record.event for record in appended.records), *appended.beats])
         for each in appended.measured:
             self._exemplars[each.counter] = _exemplar(each.run, each.seconds, each.at)
 
@@ -102,7 +101,7 @@ class Metrics:
         yield info
 
     def _take_over(self, totals: Totals) -> None:
-        if totals.names:
+        if any(self.names.get(ident) != name for ident, name in totals.names.items()):
             self.names.update(totals.names)
             self._values = {}
         now = self._clock.now()
@@ -199,28 +198,25 @@ class Metrics:
             told = known[counter] = self.labels.values(counter, chosen)
         return told
 
-    def _remember_run(self, source: str, event: Event, changed: Mapping[Counter, int]) -> None:
-        if isinstance(event, Transition):
-            exemplar = _exemplar(event.run, 1, event.occurred)
-            for counter in self.choices.counting.raised(source, event):
-                if counter in changed:
-                    self._exemplars[counter] = exemplar
-
-    def _time(self, source: str, net: Net, event: Event) -> None:
-        meters = self._instruments
-        newest = self._newest[source, event.kind] = max(
-            event.occurred.timestamp(), self._newest.get((source, event.kind), 0.0)
-        )
-        meters.last_event.labels(source, event.kind).set(newest)
-        if event.received is None:
-            return
-        meters.skew.labels(source).observe(max(0.0, _seconds(event.occurred, event.received)))
+    def _time(self, source: str, net: Net, events: Sequence[Event]) -> None:
+        """Take note of when events occurred, by kind, and how much later they were received, there and here."""
+        meters, now = self._instruments, self._clock.now()
+        for event in events:
+            place = source, event.kind
+            self._newest[place] = max(event.occurred, self._newest.get(place, _LONG_AGO))
+        for kind in {event.kind for event in events}:
+            meters.last_event.labels(source, kind).set(self._newest[source, kind].timestamp())
+        received = [(event.occurred, event.received) for event in events if event.received]
+        _observe(meters.skew, source, [there - occurred for occurred, there in received])
         if net is Net.LIVE:
-            meters.lag.labels(source).observe(max(0.0, _seconds(event.received, self._clock.now())))
+            _observe(meters.lag, source, [now - there for _, there in received])
 
 
-def _seconds(start: datetime, end: datetime) -> float:
-    return (end - start.astimezone(UTC)).total_seconds()
+def _observe(histogram: Histogram, source: str, lengths: Sequence[timedelta]) -> None:
+    if lengths:
+        shown = histogram.labels(source)
+        for length in lengths:
+            shown.observe(max(0.0, length.total_seconds()))
 
 
 def _exemplar(run: UUID, value: float, at: datetime) -> Exemplar:

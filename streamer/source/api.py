@@ -5,7 +5,7 @@ Every failure comes out as one of three: `AuthenticationFailed`, `RequestRefused
 
 import asyncio
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from typing import Any
 from uuid import uuid4
 
@@ -54,19 +54,17 @@ class Page(BaseModel):
 class Authorisation(httpx.Auth):
     """Send the credentials, and fetch a CSRF token when the server asks for one (prefect.md 13)."""
 
-    requires_response_body = True
-
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._csrf = {"Prefect-Csrf-Client": str(uuid4())}
 
-    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+    async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
         """Send the request; after `403 … CSRF …` once more, with a fresh token."""
         request.headers.update({**self._connection.all_headers(), **self._csrf})
         response = yield request
-        if response.status_code == 403 and b"CSRF" in response.content:
+        if response.status_code == 403 and b"CSRF" in await response.aread():
             answer = yield self._token_request()
-            if answer.status_code == 200 and (token := _token_in(answer)):
+            if answer.status_code == 200 and (token := _token_in(await answer.aread())):
                 self._csrf["Prefect-Csrf-Token"] = token
                 request.headers.update(self._csrf)
                 yield request
@@ -132,8 +130,9 @@ class Api:
         start = time.perf_counter()
         code = "none"
         try:
-            response = await self._client.request(method, self.connection.api_url + endpoint, **content)
-            code = str(response.status_code)
+            async with self._client.stream(method, self.connection.api_url + endpoint, **content) as response:
+                code = str(response.status_code)
+                body = b"".join([part async for part in response.aiter_bytes()])  # httpx would keep it, in a circle
         except httpx.HTTPError as error:
             said = str(error) or type(error).__name__
             raise ConnectionLost(f"{self.connection.api_url}: {said}", UNREACHED_HINT) from error
@@ -149,30 +148,30 @@ class Api:
             self._instruments.api_duration.labels(endpoint, code).observe(end - start)
             if end - start > SLOW_SECONDS:
                 self._not_before = end + (end - start)  # a server under pressure gets as much rest as it took
-        body = _body(response)
+        _require_success(response, body)
         self._answered = True
         self.clock.observe(response.headers.get("date"))
         return body
 
 
-def _token_in(answer: httpx.Response) -> str | None:
+def _token_in(answer: bytes) -> str | None:
     try:
-        return str(answer.json()["token"])
+        return str(orjson.loads(answer)["token"])
     except (ValueError, KeyError, TypeError):
         return None
 
 
-def _body(response: httpx.Response) -> bytes:
+def _require_success(response: httpx.Response, body: bytes) -> None:
     status, where = response.status_code, f"{response.request.method} {response.request.url}"
     if response.is_success:
-        return response.content
+        return
     if is_fatal_status(status):
         raise AuthenticationFailed(f"the server refused our credentials: {status} for {where}", AUTH_HINT)
     if is_retryable_status(status):
         after = retry_after_seconds(response.headers.get("retry-after"))
         raise ConnectionLost(f"the server answered {status} to {where}", after=after)
     hint = "is the API's URL right? It usually ends in /api" if status < 400 or status == 404 else None
-    raise RequestRefused(f"the server answered {status} to {where}: {response.text[:300]}", hint)
+    raise RequestRefused(f"the server answered {status} to {where}: {body.decode(errors='replace')[:300]}", hint)
 
 
 def _page(body: bytes) -> Page:

@@ -14,7 +14,8 @@ from streamer.source.runs_api import PAGE_SIZE, RunsApi
 from streamer.source.settling import settle
 
 EVERY = timedelta(seconds=10)
-AT_ONCE = 5 * PAGE_SIZE
+AT_ONCE = PAGE_SIZE
+"""Few enough that events do not wait long for the store meanwhile."""
 
 logger = structlog.get_logger(__name__)
 

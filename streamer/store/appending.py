@@ -8,7 +8,7 @@ import time
 from collections import Counter as Tally
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
@@ -75,20 +75,21 @@ def append(connection: sqlite3.Connection, source_id: int, source: SourceState, 
     history.mark_phantoms(connection, [each for each in fresh if isinstance(each, Notice)])
     new = [*fresh, *fresh_beats]
     duplicates = len(batch.events) - len(new) - expired
-    raised = _raised(source, new, batch.net, duplicates, by) + _observed(measured)
+    raised, examples = _raised(source, new, batch.net, duplicates, by)
+    raised.update(_observed(measured))
     if batch.progress:
         alerts.advance(connection, batch.progress)
         raised.update(batch.progress.raised)
     totals = Totals(raise_counters(connection, raised), _name(connection, new))
     if batch.watermark:
         _move_watermark(connection, source_id, batch.watermark)
-    return Appended(records, fresh_beats, totals, measured, duplicates=duplicates, expired=expired)
+    return Appended(records, fresh_beats, totals, measured, examples, duplicates=duplicates, expired=expired)
 
 
 def learn(connection: sqlite3.Connection, source: SourceState, dues: Dues, by: Counting) -> Appended:
     """Note when runs should have started; where nobody knows, take when they were first seen."""
     known = run_rows.load(connection, dues.due)
-    folded = Folded({ident: replace(run, due=dues.due[ident] or run.seen_at) for ident, run in known.items()}, known)
+    folded = Folded({ident: run.but(due=dues.due[ident] or run.seen_at) for ident, run in known.items()}, known)
     measured = _measure(connection, source, folded, by)
     run_rows.save(connection, folded.runs.values(), folded.known)
     return Appended(totals=Totals(raise_counters(connection, _observed(measured))), measured=measured)
@@ -111,8 +112,8 @@ def _admit(
     ids = ledger.admit(connection, source_id, entries, net)
     fresh = []
     for each in in_time:
-        if each.id in ids:
-            ids.remove(each.id)
+        if (ident := each.id.bytes) in ids:
+            ids.remove(ident)
             fresh.append(each)
     return fresh, len(events) - len(in_time)
 
@@ -162,7 +163,8 @@ def _fold(connection: sqlite3.Connection, source: SourceState, events: Sequence[
 
 def _measure(connection: sqlite3.Connection, source: SourceState, folded: Folded, by: Counting) -> list[Measured]:
     """Measure the times of runs of which both ends are known, and nothing is missing in between."""
-    ends: dict[UUID, list[Finish]] = defaultdict(list, finishes.waiting(connection, folded.runs.keys()))
+    put_off = finishes.waiting(connection, folded.runs.keys())
+    ends: dict[UUID, list[Finish]] = defaultdict(list, put_off)
     for end in folded.ends:
         ends[end.run].append(Finish(end.occurred, end.to_type))
     ready = {ident for ident, run in folded.runs.items() if measuring.is_open(run) or ident in ends}
@@ -170,7 +172,7 @@ def _measure(connection: sqlite3.Connection, source: SourceState, folded: Folded
     too_early = not_begun | chains.incomplete(connection, ready)
     for ident in too_early:
         finishes.put_off(connection, ident, ends[ident])
-    finishes.forget(connection, ready - too_early)
+    finishes.forget(connection, put_off.keys() - too_early)
     found: list[Measured] = []
     for ident in ready - too_early:
         run = folded.runs[ident]
@@ -191,16 +193,23 @@ def _observed(measured: Sequence[Measured]) -> Tally[Counter]:
     return raised
 
 
-def _raised(source: SourceState, fresh: Sequence[Event], net: Net, duplicates: int, by: Counting) -> Tally[Counter]:
+def _raised(
+    source: SourceState, fresh: Sequence[Event], net: Net, duplicates: int, by: Counting
+) -> tuple[Tally[Counter], dict[Counter, Transition]]:
+    """Return by how much counters are raised, and of those that transitions raise, one of these."""
+    counted = [each for each in fresh if each.occurred >= source.epoch]
     raised: Tally[Counter] = Tally()
+    examples: dict[Counter, Transition] = {}
+    for counter, number, event in by.raised_by_all(source.name, counted):
+        raised[counter] += number
+        if isinstance(event, Transition):
+            examples[counter] = event
     if duplicates:
         raised[Counter(Family.DUPLICATES, source.name, labels=(net,))] = duplicates
-    for event in fresh:
-        if event.occurred >= source.epoch:
-            raised.update(by.raised(source.name, event))
-            if net in (Net.SWEEP, Net.STATES) and not isinstance(event, Alert | Notice | Verdict):
-                raised[Counter(Family.RECOVERED, source.name, labels=(net,))] += 1
-    return raised
+    recovered = sum(not isinstance(each, Alert | Notice | Verdict) for each in counted)
+    if recovered and net in (Net.SWEEP, Net.STATES):
+        raised[Counter(Family.RECOVERED, source.name, labels=(net,))] = recovered
+    return raised, examples
 
 
 def raise_counters(connection: sqlite3.Connection, raised: Tally[Counter]) -> dict[Counter, int]:
@@ -218,22 +227,17 @@ def raise_counters(connection: sqlite3.Connection, raised: Tally[Counter]) -> di
 
 
 def _name(connection: sqlite3.Connection, events: Iterable[Event]) -> dict[str, str]:
-    """Keep the newest name of each id; return those that changed."""
-    newest: dict[str, tuple[int, str]] = {}
-    for event in events:
-        told = to_micros(event.occurred)
-        for ident, name in counting.names(event).items():
-            newest[ident] = max(newest.get(ident, (told, name)), (told, name))
-    changed = {}
-    for ident, (told, name) in newest.items():
-        row = connection.execute(
-            "INSERT INTO names VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET name = excluded.name,"
-            " occurred = excluded.occurred WHERE (occurred, name) < (excluded.occurred, excluded.name) RETURNING name",
-            (ident, name, told),
-        ).fetchone()
-        if row:
-            changed[ident] = row[0]
-    return changed
+    """Keep the newest name of each id; return those that were told anew."""
+    rows = [(ident, name, to_micros(moment)) for ident, (moment, name) in counting.names(events).items()]
+    if not rows:
+        return {}
+    newest = connection.execute(
+        "INSERT INTO names SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(?)"
+        " WHERE true ON CONFLICT DO UPDATE SET name = excluded.name, occurred = excluded.occurred"
+        " WHERE (occurred, name) < (excluded.occurred, excluded.name) RETURNING id, name",
+        (orjson.dumps(rows).decode(),),
+    )
+    return dict(newest.fetchall())
 
 
 def _move_watermark(connection: sqlite3.Connection, source_id: int, watermark: datetime) -> None:

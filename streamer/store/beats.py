@@ -28,6 +28,8 @@ def add(connection: sqlite3.Connection, beats: Iterable[Heartbeat]) -> list[Hear
     by_run: dict[UUID, list[Heartbeat]] = defaultdict(list)
     for beat in beats:
         by_run[beat.run].append(beat)
+    if not by_run:
+        return []
     rings, fresh = _load(connection, by_run), []
     for run, its_beats in by_run.items():
         ring = rings.setdefault(run, array("q"))

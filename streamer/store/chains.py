@@ -44,6 +44,8 @@ def note(
         wanted = each.id in followed or _is_missed(connection, each.run, each.id)
         if not (wanted and _follows_the_one_before(connection, each)):
             breaks.append((each, _NONE))
+    if not breaks:
+        return
     connection.executemany(
         "INSERT INTO breaks VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET occurred = max(occurred, excluded.occurred)",
         [(event.run.bytes, ident, source_id, to_micros(event.occurred)) for event, ident in breaks],

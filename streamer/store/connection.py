@@ -4,6 +4,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import NoneType
 from urllib.parse import quote
 
 from streamer.errors import StoreError
@@ -22,6 +23,13 @@ _HINTS = (
     ("not a directory", "a part of the path is a file: choose another --store"),
     ("file exists", "a part of the path is a file: choose another --store"),
 )
+
+PAGES_IN_LOG = 8_000
+"""32 MB: of pages that many appends change, each is copied to the file once in so many, not at each append."""
+
+# Python looks for how to adapt a value of these types, in vain and at each, unless it is told.
+for _type in (bytes, NoneType):
+    sqlite3.register_adapter(_type, lambda value: value)
 
 _PASSING = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_BUSY})
 
@@ -52,6 +60,7 @@ def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
         if not read_only:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
+            connection.execute(f"PRAGMA wal_autocheckpoint = {PAGES_IN_LOG}")
         connection.execute("PRAGMA cache_size = -16000")
         connection.execute("PRAGMA temp_store = MEMORY")
     except BaseException:

@@ -5,8 +5,7 @@ stay in the log, and counters never fall: transitions less phantoms are the stat
 """
 
 import sqlite3
-from collections.abc import Iterable
-from dataclasses import replace
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -15,6 +14,7 @@ from schemas.ours import NoticeAbout
 from streamer.model import Record, RunState
 from streamer.runs import about_run, advance
 from streamer.store import run_rows, segments
+from streamer.store.many import THESE, joined
 from streamer.timestamps import from_micros, to_micros
 
 _REAL = "FROM records WHERE run = ? AND id NOT IN (SELECT id FROM phantoms)"
@@ -33,8 +33,17 @@ def mark_phantoms(connection: sqlite3.Connection, notices: Iterable[Notice]) -> 
 
 def records(connection: sqlite3.Connection, run: UUID) -> list[Record]:
     """Return the run's records that are in the log, phantoms left out, in the order in which they came."""
-    seqs = [seq for (seq,) in connection.execute(f"SELECT seq {_REAL}", (run.bytes,))]
-    return segments.read_these(connection, seqs)
+    return records_of(connection, [run])[run]
+
+
+def records_of(connection: sqlite3.Connection, runs: Sequence[UUID]) -> dict[UUID, list[Record]]:
+    """Return the records of each of these runs that are in the log, as `records` does."""
+    query = f"SELECT seq, run FROM records WHERE run IN {THESE} AND id NOT IN (SELECT id FROM phantoms)"
+    of = {seq: UUID(bytes=run) for seq, run in connection.execute(query, joined(runs))}
+    found: dict[UUID, list[Record]] = {run: [] for run in runs}
+    for record in segments.read_these(connection, list(of)):
+        found[of[record.seq]].append(record)
+    return found
 
 
 def transitions(connection: sqlite3.Connection, run: UUID) -> dict[UUID, datetime]:
@@ -56,8 +65,7 @@ def _without_phantoms(connection: sqlite3.Connection, run: RunState) -> RunState
     for record in records(connection, run.id):
         if about_run(record.event):
             told = advance(told, run.source, record.event)
-    return replace(
-        told,
+    return told.but(
         seen_at=run.seen_at,
         deleted_at=run.deleted_at,
         beats=run.beats,

@@ -7,7 +7,8 @@ from typing import Protocol, TypeVar
 from schemas import StateType
 from streamer.model import RunState
 from streamer.questions import Count, DeploymentQuery, FlowQuery, Page, Place, RunQuery, Summary
-from streamer.store import run_rows, run_terms, run_ways, summaries
+from streamer.search import ANY, Condition, Search
+from streamer.store import run_conditions, run_rows, run_terms, run_ways, summaries
 from streamer.store.run_terms import PARTIES, Bound
 
 T = TypeVar("T")
@@ -43,26 +44,44 @@ class Inspection:
         """Return deployments, the one with the latest run first."""
         return await self._ask(lambda connection: summaries.deployments(connection, query))
 
+    async def names(self, runs: Iterable[RunState]) -> Mapping[str, str]:
+        """Return the newest names by id of all that these runs belong to."""
+        return await self._ask(lambda connection: names_in(connection, runs))
+
 
 def page(connection: sqlite3.Connection, query: RunQuery) -> Page:
     """Return a page of runs."""
-    run_terms.prepare(connection)
-    bound, ids = Bound(), run_terms.parties(connection, query)
-    terms, ways = list(run_terms.terms(query, ids, bound)), list(run_ways.ways(query, ids, bound))
-    wanted = run_ways.page(connection, query, terms, ways, bound)
-    found = sorted(run_rows.listed(connection, wanted, bound), key=_place, reverse=not query.oldest_first)
+    found = _found(connection, query, ANY, query.limit + 1)
     shown, rest = found[: query.limit], found[query.limit :]
     following = Place(query.order, query.oldest_first, shown[-1][0], shown[-1][1].id) if rest else None
     runs = [run for _, run in shown]
     return Page(runs, str(following) if following else None, names_in(connection, runs))
 
 
-def count(connection: sqlite3.Connection, query: RunQuery) -> Count:
+def searched(connection: sqlite3.Connection, search: Search) -> Page:
+    """Return the runs that meet a condition."""
+    runs = [run for _, run in _found(connection, search.query, search.where, search.limit, search.offset)]
+    return Page(runs, names=names_in(connection, runs))
+
+
+def _found(
+    connection: sqlite3.Connection, query: RunQuery, where: Condition, limit: int, offset: int = 0
+) -> list[tuple[int, RunState]]:
+    run_terms.prepare(connection)
+    bound, ids = Bound(), run_terms.parties(connection, query)
+    terms = [*run_terms.terms(query, ids, bound), run_conditions.term(where, run_conditions.RUN, bound)]
+    in_order = run_ways.page(connection, query, terms, list(run_ways.ways(query, ids, bound)), bound)
+    wanted = f"{in_order} LIMIT {bound.one(limit)} OFFSET {bound.one(offset)}"
+    return sorted(run_rows.listed(connection, wanted, bound), key=_place, reverse=not query.oldest_first)
+
+
+def count(connection: sqlite3.Connection, query: RunQuery, where: Condition = ANY) -> Count:
     """Return how many runs there are, and how many in each type of state."""
     run_terms.prepare(connection)
     bound, ids = Bound(), run_terms.parties(connection, query)
     key = run_terms.KEYS[query.order]
     terms = [*run_terms.terms(query, ids, bound), *run_terms.times(query, key, bound)]
+    terms.append(run_conditions.term(where, run_conditions.RUN, bound))
     rows = run_ways.matching(connection, terms, list(run_ways.ways(query, ids, bound)), bound)
     found = connection.execute(f"SELECT runs.state_type, count(*) {rows} GROUP BY 1", bound).fetchall()
     by_state = {StateType(state) if state else None: number for state, number in found}

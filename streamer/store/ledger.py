@@ -23,8 +23,8 @@ Entry = tuple[UUID, int, str]
 """An event's id, when it occurred in microseconds, and its name."""
 
 
-def admit(connection: sqlite3.Connection, source_id: int, entries: Sequence[Entry], net: Net) -> set[UUID]:
-    """Enter the ids; return those that were not there."""
+def admit(connection: sqlite3.Connection, source_id: int, entries: Sequence[Entry], net: Net) -> set[bytes]:
+    """Enter the ids; return those that were not there, as bytes."""
     if not entries:
         return set()
     ids = [entry[0] for entry in entries]
@@ -36,7 +36,7 @@ def admit(connection: sqlite3.Connection, source_id: int, entries: Sequence[Entr
         " FROM json_each(?5) WHERE true ON CONFLICT DO NOTHING RETURNING id",
         (joined(ids)[0], source_id, on_server, NETS.index(net), rows),
     )
-    fresh = {UUID(bytes=row[0]) for row in new}
+    fresh = {row[0] for row in new}
     if on_server and len(fresh) < len(entries):
         _set_on_server(connection, ids, present=True)
     return fresh
@@ -61,6 +61,8 @@ def absent(connection: sqlite3.Connection, missing: Collection[UUID]) -> None:
 
 def known(connection: sqlite3.Connection, wanted: Collection[UUID]) -> set[UUID]:
     """Return which of these ids are in the ledger."""
+    if not wanted:
+        return set()
     rows = connection.execute(f"SELECT id FROM ledger WHERE id IN {THESE}", joined(wanted))
     return {UUID(bytes=row[0]) for row in rows}
 

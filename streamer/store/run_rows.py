@@ -2,9 +2,10 @@
 
 import sqlite3
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields
 from datetime import datetime
+from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
@@ -76,7 +77,7 @@ def save(connection: sqlite3.Connection, runs: Iterable[RunState], known: Mappin
     new, changes = [], defaultdict(list)
     for run in runs:
         if before := known.get(run.id):
-            changed = _columns(run, [name for name in _WRITTEN if _differ(getattr(run, name), getattr(before, name))])
+            changed = _columns(run, _changed(vars(before), vars(run)))
             changes[tuple(changed)].append((*changed.values(), run.id.bytes))
         else:
             new.append(run)
@@ -98,8 +99,8 @@ def _insert(connection: sqlite3.Connection, runs: Sequence[RunState]) -> None:
         connection.executemany("INSERT OR IGNORE INTO run_tags VALUES (?, ?, ?)", tags)
 
 
-def _differ(one: object, other: object) -> bool:
-    return one is not other and one != other
+def _changed(before: Mapping[str, object], after: Mapping[str, object]) -> list[str]:
+    return [name for name in _WRITTEN if after[name] is not before[name] and after[name] != before[name]]
 
 
 def unfinished(connection: sqlite3.Connection, source_id: int) -> dict[UUID, StateType | None]:
@@ -125,11 +126,15 @@ def _columns(run: RunState, names: Iterable[str]) -> dict[str, object]:
 
 
 def _value(value: object) -> object:
-    if isinstance(value, datetime):
-        return to_micros(value)
-    if isinstance(value, UUID):
-        return value.bytes
-    return orjson.dumps(value).decode() if type(value) is tuple else value
+    convert = _CONVERTED.get(type(value))
+    return convert(value) if convert else value
+
+
+_CONVERTED: Mapping[type, Callable[[Any], object]] = {
+    datetime: to_micros,
+    UUID: attrgetter("bytes"),
+    tuple: lambda value: orjson.dumps(value).decode(),
+}
 
 
 def _run(row: tuple[Any, ...]) -> RunState:

@@ -46,15 +46,15 @@ class Way:
 def page(
     connection: sqlite3.Connection, query: RunQuery, terms: Sequence[str], ways: Sequence[Way], bound: Bound
 ) -> str:
-    """Return a query for `at` and `id` of the runs of a page, and of one more if there is one."""
+    """Return a query for `at` and `id` of the runs that are asked for, in order."""
     way = _best(connection, query, ways, bound) or _all(query.order)
     if way.by is query.order:
-        return _walk(query, way, terms, bound) + f" LIMIT {bound.one(query.limit + 1)}"
+        return _walk(query, way, terms, bound)
     within = " AND ".join([*terms, *bounds(query, KEYS[query.order], "runs.id", bound)])
     distinct = "DISTINCT" if way.repeats else ""
     return (
         f"SELECT {distinct} {KEYS[query.order]} AS at, runs.id AS id FROM {way.table} {way.join}"
-        f" WHERE {way.where} AND {within} {_in_order(query)} LIMIT {bound.one(query.limit + 1)}"
+        f" WHERE {way.where} AND {within} {_in_order(query)}"
     )
 
 

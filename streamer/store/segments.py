@@ -31,7 +31,7 @@ def pack(records: Sequence[Record]) -> bytes:
 
 def write(connection: sqlite3.Connection, source_id: int, records: Sequence[Record]) -> None:
     """Insert one segment with these records."""
-    newest = max(to_micros(record.event.occurred) for record in records)
+    newest = to_micros(max([record.event.occurred for record in records]))
     _insert(connection, (records[0].seq, records[-1].seq, source_id, pack(records), time.time_ns() // 1000, newest))
 
 

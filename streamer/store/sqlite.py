@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, suppress
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 from uuid import UUID
@@ -38,8 +39,9 @@ from streamer.model import (
     SourceState,
     Totals,
 )
-from streamer.reports import Bucket, Outcome, Span, Window
+from streamer.reports import Bucket, Lately, Oddities, Outcome, Span, Window
 from streamer.store import (
+    activity,
     alerts,
     appending,
     chains,
@@ -61,9 +63,14 @@ from streamer.store.inspection import Inspection
 from streamer.store.lock import StoreLock
 from streamer.store.migrations import migrate, require_known, schema_version
 from streamer.store.quarantine import Refused
+from streamer.store.searching import Searching
 from streamer.timestamps import from_micros, to_micros
 
 RETRY_SECONDS = 1.0
+
+READERS = ("inspect", "search", "report", "read")
+"""Threads that read. What a person asks may take long, what is searched for without an index longer, and reports have
+their time, too: deliveries wait for none of these."""
 
 T = TypeVar("T")
 
@@ -84,10 +91,11 @@ class SqliteStore:
         self._counting = counting or Counting()
         self._lock = lock
         # Closed in this order: only a writer that leaves last folds SQLite's log back into the file.
-        self._connections = {doing: connections[doing] for doing in ("inspect", "report", "read", "write")}
+        self._connections = {doing: connections[doing] for doing in (*READERS, "write")}
         self._threads = {doing: ThreadPoolExecutor(1, f"store-{doing}") for doing in self._connections}
         self._sources: dict[str, int] = {}
-        self.inspection = Inspection(self._inspect)
+        self.inspection = Inspection(partial(self._read, thread="inspect"))
+        self.searching = Searching(partial(self._read, thread="search"))
         self.trouble: str | None = None
         """What keeps the store from being written, as long as it does."""
         self._hurry = asyncio.Event()
@@ -104,7 +112,7 @@ class SqliteStore:
                 undo.callback(lock.release)
                 writer = undo.enter_context(closing(connect(path)))
                 migrate(writer)
-                readers = {doing: connect(path, read_only=True) for doing in ("inspect", "report", "read")}
+                readers = {doing: connect(path, read_only=True) for doing in READERS}
                 store = cls(path, {**readers, "write": writer}, lock, counting)
                 undo.pop_all()
                 return store
@@ -123,7 +131,7 @@ class SqliteStore:
             reader = undo.enter_context(closing(connect(path, read_only=True)))
             require_known(schema_version(reader))
             undo.pop_all()
-            return cls(path, dict.fromkeys(("inspect", "report", "read", "write"), reader), StoreLock(path))
+            return cls(path, dict.fromkeys((*READERS, "write"), reader), StoreLock(path))
 
     async def open_source(self, name: str, *, identity: str, now: datetime) -> SourceState:
         """Return the source, made with epoch `now` the first time; another identity under the name is refused."""
@@ -224,6 +232,18 @@ class SqliteStore:
     async def window(self, since: datetime, *, now: datetime) -> Window:
         """Return what runs have done since a time, in sum."""
         return await self._read(lambda connection: reports.window(connection, since, now=now), "report")
+
+    async def identity(self) -> str:
+        """Return what no other store is called."""
+        return await self._read(activity.identity)
+
+    async def lately(self, since: datetime) -> Lately:
+        """Return what has happened since a time, by minute."""
+        return await self._read(lambda connection: activity.lately(connection, since), "report")
+
+    async def oddities(self) -> Oddities:
+        """Return how much did not go the usual way."""
+        return await self._read(activity.oddities, "report")
 
     async def late_runs(self) -> Mapping[str, int]:
         """Return how many runs are late by the id of their work queue, those without one under the empty string."""
@@ -423,17 +443,13 @@ class SqliteStore:
         return await self._outlasting(run, "write")
 
     async def _read(self, work: Callable[[sqlite3.Connection], T], thread: str = "read") -> T:
-        """Ask; what may take long is asked on the thread for reports, so that deliveries do not wait for it."""
+        """Ask on one of the threads for `READERS`."""
 
         def run() -> T:
             with in_words(self.path, "read"):
                 return work(self._connections[thread])
 
         return await self._outlasting(run, thread)
-
-    async def _inspect(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Ask on a thread of its own: what a person asks may take long, and should not wait for what does."""
-        return await self._read(work, "inspect")
 
     async def _outlasting(self, run: Callable[[], T], thread: str) -> T:
         """Do it, and if need be and we are patient, again until the disk lets us; nothing was half-written before."""

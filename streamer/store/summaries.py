@@ -8,23 +8,38 @@ from uuid import UUID
 from schemas import StateType
 from streamer.model import OLDEST, RunState
 from streamer.questions import DeploymentQuery, FlowQuery, Summary, meets
-from streamer.store import run_rows
+from streamer.search import ANY, Condition, Kind
+from streamer.store import run_conditions, run_rows
 from streamer.store.run_terms import Bound, named
 
 
 def flows(connection: sqlite3.Connection, query: FlowQuery) -> list[Summary]:
     """Return flows, the one with the latest run first."""
-    found = _summaries(connection, "flow", query.names)
+    found = _summaries(connection, "flow", named(connection, query.names) if query.names else None)
     return _latest_first(each for each in found if _is_of(each.source, query.sources))
 
 
 def deployments(connection: sqlite3.Connection, query: DeploymentQuery) -> list[Summary]:
     """Return deployments, the one with the latest run first."""
     of_flows = named(connection, query.flows)
-    found = _summaries(connection, "deployment", query.names)
+    found = _summaries(connection, "deployment", named(connection, query.names) if query.names else None)
     return _latest_first(
         each for each in found if _is_of(each.source, query.sources) and (not query.flows or each.flow in of_flows)
     )
+
+
+def where(connection: sqlite3.Connection, kind: Kind, condition: Condition) -> list[Summary]:
+    """Return the flows or deployments that meet a condition, the one with the latest run first."""
+    if condition == ANY:
+        return _latest_first(_summaries(connection, kind, None))
+    bound = Bound()
+    met = run_conditions.term(condition, run_conditions.PARTY, bound)
+    return these(connection, kind, [ident for (ident,) in connection.execute(_KNOWN.format(kind=kind, met=met), bound)])
+
+
+def these(connection: sqlite3.Connection, kind: Kind, ids: Sequence[str]) -> list[Summary]:
+    """Return the flows or deployments that have these ids, the one with the latest run first."""
+    return _latest_first(_summaries(connection, kind, ids))
 
 
 def _is_of(source: str, sources: Sequence[str]) -> bool:
@@ -35,9 +50,10 @@ def _latest_first(found: Iterable[Summary]) -> list[Summary]:
     return sorted(found, key=lambda each: (each.latest.seen_at or OLDEST, each.latest.id.bytes), reverse=True)
 
 
-def _summaries(connection: sqlite3.Connection, column: str, texts: Sequence[str]) -> list[Summary]:
+def _summaries(connection: sqlite3.Connection, column: str, ids: Sequence[str] | None) -> list[Summary]:
+    """Return those that have these ids, or all."""
     bound = Bound()
-    of_these = f"runs.{column} IN {bound.several(named(connection, texts))}" if texts else f"runs.{column} IS NOT NULL"
+    of_these = f"runs.{column} IS NOT NULL" if ids is None else f"runs.{column} IN {bound.several(ids)}"
     rows = connection.execute(_query(column, of_these), bound).fetchall()
     runs = run_rows.load(connection, {UUID(bytes=run) for row in rows for run in row[3:7] if run})
     return [each for row in rows if (each := _summary(column, row, runs))]
@@ -60,6 +76,17 @@ def _query(column: str, of_these: str) -> str:
     last = {name: _LAST.format(ends=ends, state=state) for name, state in states.items()}
     return _SUMMARIES.format(column=column, of_these=of_these, ends=ends, never=-(2**62), **last)
 
+
+_KNOWN = """
+    WITH RECURSIVE known (id) AS (
+        SELECT min({kind}) FROM runs INDEXED BY runs_of_{kind} WHERE {kind} IS NOT NULL
+        UNION ALL
+        SELECT (SELECT min({kind}) FROM runs INDEXED BY runs_of_{kind} WHERE {kind} > known.id)
+        FROM known WHERE known.id IS NOT NULL
+    )
+    SELECT known.id FROM known LEFT JOIN names ON names.id = known.id WHERE known.id IS NOT NULL AND {met}
+"""
+"""From one to the next by the index: there are far fewer of them than runs."""
 
 _ENDS = """
     FROM runs INDEXED BY ends_of_flow

@@ -39,6 +39,7 @@ class RunTables:
         }
         """What lists of these show that are not asked for by id."""
         self.logs: list[Json] = []
+        self.artifacts: list[Json] = []
         self.task_runs: list[Json] = []
         """What is shown of a run, in this order; each has a `flow_run_id`."""
         self._states: dict[str, list[Json]] = {}
@@ -77,6 +78,7 @@ class RunTables:
             ("POST", "/api/work_queues/filter", self._answer_inventory),
             ("POST", "/api/task_runs/filter", self._answer_task_runs),
             ("POST", "/api/logs/filter", self._answer_logs),
+            ("POST", "/api/artifacts/filter", self._answer_artifacts),
         ]
 
     async def _answer_states(self, request: Request) -> Response:
@@ -112,7 +114,13 @@ class RunTables:
     async def _answer_logs(self, request: Request) -> Response:
         """Answer with a page of the lines of some runs."""
         body = await request.json()
-        return _page_of(self.logs, body, body["logs"]["flow_run_id"]["any_"])
+        lines = sorted(self.logs, key=lambda line: line["timestamp"], reverse=body.get("sort") == "TIMESTAMP_DESC")
+        return _page_of(lines, body, body["logs"]["flow_run_id"]["any_"])
+
+    async def _answer_artifacts(self, request: Request) -> Response:
+        """Answer with a page of the artifacts of some runs."""
+        body = await request.json()
+        return _page_of(self.artifacts, body, body["artifacts"]["flow_run_id"]["any_"])
 
     async def _answer_task_runs(self, request: Request) -> Response:
         """Answer with a page of the task runs of some runs, or with the parents of those that are wanted by id."""

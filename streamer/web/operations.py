@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Annotated, Any, Protocol
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, WithJsonSchema
 
 from schemas import to_json
 from schemas.record import RecordBody
@@ -28,11 +28,12 @@ Span = Annotated[
 
 
 class HistoryAsked(BaseModel):
-    """How far back, in intervals how long, and the runs of which flows, by name; at most 500 intervals."""
+    """Since how long before an end, or now, in intervals how long, and the runs of which flows; at most 500."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     since: Span = timedelta(hours=24)
+    until: AwareDatetime | None = None
     interval: Span = timedelta(hours=1)
     flow: Texts = ()
 
@@ -173,8 +174,8 @@ class SilencesView:
 class History(Protocol):
     """The answer to a question about history; what cannot be asked is a `ValueError`."""
 
-    async def __call__(self, *, since: timedelta, interval: timedelta, flows: Sequence[str]) -> Sequence[Bucket]:
-        """Return the buckets up to now."""
+    async def __call__(self, asked: HistoryAsked, /) -> Sequence[Bucket]:
+        """Return the buckets."""
         ...
 
 
@@ -214,7 +215,7 @@ class OperationsAsked:
     async def told_history(self, asked: HistoryAsked) -> Sequence[Bucket]:
         """Return the buckets of history."""
         try:
-            return await self.history(since=asked.since, interval=asked.interval, flows=asked.flow)
+            return await self.history(asked)
         except ValueError as error:
             raise Refusal(400, str(error), field="interval") from None
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Annotated, Any, Protocol
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, Field, field_validator
 
 from streamer.model import Record, RunState
 from streamer.questions import (
@@ -20,25 +20,12 @@ from streamer.questions import (
     RunQuery,
     Summary,
 )
-from streamer.run_view import (
-    HeartbeatView,
-    LogLine,
-    Named,
-    RunView,
-    TaskRunView,
-    TransitionView,
-    heartbeats,
-    transitions,
-    view,
-)
+from streamer.run_view import HeartbeatView, RunView, TransitionView, heartbeats, transitions, view
+from streamer.summary_view import DeploymentView, FlowView, deployment_view, flow_view
 from streamer.timestamps import to_micros
-from streamer.web.endpoints import Endpoint, Items, Nothing, Part
+from streamer.web.endpoints import Endpoint, Items, Nothing
 from streamer.web.problems import Refusal
-
-SERVER_PAGE_MOST = 200
-"""The most a Prefect server gives a request."""
-
-OFFSET_MOST = 1_000_000
+from streamer.web.server_asked import OfOne
 
 NO_STATE = "NONE"
 
@@ -63,54 +50,6 @@ class FlowsAsked(FlowQuery, Paged):
 
 class DeploymentsAsked(DeploymentQuery, Paged):
     """Which deployments, and which page of them."""
-
-
-class OfRun(BaseModel):
-    """Of which run."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    id: UUID
-
-
-class PartOfRun(OfRun):
-    """Of which run, how many to pass over, and how many to tell."""
-
-    offset: Annotated[int, Field(ge=0, le=OFFSET_MOST)] = 0
-    limit: Annotated[int, Field(ge=1, le=SERVER_PAGE_MOST)] = SERVER_PAGE_MOST
-
-
-@dataclass(frozen=True, slots=True)
-class FlowView:
-    """A flow and how its runs fare, those left out that were deleted from the server.
-
-    `latest` was created last; `latest_successful` ended last of those that are COMPLETED, `latest_failed` of those that
-    are FAILED or CRASHED, and `consecutive_failures` of these ended after the last success.
-    """
-
-    id: str
-    name: str | None
-    source: str
-    runs: int
-    latest: RunView
-    latest_successful: RunView | None
-    latest_failed: RunView | None
-    consecutive_failures: int
-
-
-@dataclass(frozen=True, slots=True)
-class DeploymentView:
-    """A deployment, the flow that its latest run is of, and how its runs fare: see `FlowView`."""
-
-    id: str
-    name: str | None
-    source: str
-    flow: Named | None
-    runs: int
-    latest: RunView
-    latest_successful: RunView | None
-    latest_failed: RunView | None
-    consecutive_failures: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,25 +79,12 @@ class RunStore(Protocol):
         ...
 
 
-class RunServer(Protocol):
-    """What asks the Prefect server for what it alone knows of a run."""
-
-    async def logs(self, run: UUID, *, offset: int, limit: int) -> Sequence[LogLine]:
-        """Return some lines of the log of a run and its tasks, oldest first."""
-        ...
-
-    async def task_runs(self, run: UUID, *, offset: int, limit: int) -> Sequence[TaskRunView]:
-        """Return some task runs of a run, in the order in which they were expected to start."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
 class RunsAsked:
     """Who answers questions about runs: `names` are those that are known by id, `pages` where Prefect's are."""
 
     inspection: Inspection
     store: RunStore
-    server: RunServer
     zombies: Callable[[], Awaitable[Sequence[RunState]]]
     names: Callable[[], Mapping[str, str]]
     pages: Mapping[str, str]
@@ -175,41 +101,33 @@ class RunsAsked:
         by_state = {state.value if state else NO_STATE: number for state, number in count.by_state.items()}
         return CountView(count.total, by_state)
 
-    async def run(self, asked: OfRun) -> RunView:
+    async def run(self, asked: OfOne) -> RunView:
         """Return a run."""
         page = await self.inspection.runs(RunQuery(ids=(asked.id,), deleted=None))
         for run in page.items:
             return view(run, page.names, self.pages)
         raise _unknown(asked.id)
 
-    async def transitions(self, asked: OfRun) -> Items[TransitionView]:
+    async def transitions(self, asked: OfOne) -> Items[TransitionView]:
         """Return the states that a run came into."""
         await self._known(asked.id)
         return Items(transitions(await self.store.history(asked.id), now=self.now()), None)
 
-    async def heartbeats(self, asked: OfRun) -> Items[HeartbeatView]:
+    async def heartbeats(self, asked: OfOne) -> Items[HeartbeatView]:
         """Return the last heartbeats of a run."""
         return Items(heartbeats(await self._known(asked.id)), None)
-
-    async def logs(self, asked: PartOfRun) -> Part[LogLine]:
-        """Return some lines of the log of a run."""
-        return _part(await self.server.logs(asked.id, offset=asked.offset, limit=asked.limit), asked)
-
-    async def task_runs(self, asked: PartOfRun) -> Part[TaskRunView]:
-        """Return some task runs of a run."""
-        return _part(await self.server.task_runs(asked.id, offset=asked.offset, limit=asked.limit), asked)
 
     async def flows(self, asked: FlowsAsked) -> Items[FlowView]:
         """Return a page of flows."""
         found = await self.inspection.flows(FlowQuery(names=asked.names, sources=asked.sources))
         some, following = _page(found, asked)
-        return Items([FlowView(**self._fared(each)) for each in some], following)
+        return Items([flow_view(each, self.names(), self.pages) for each in some], following)
 
     async def deployments(self, asked: DeploymentsAsked) -> Items[DeploymentView]:
         """Return a page of deployments."""
         query = DeploymentQuery(names=asked.names, flows=asked.flows, sources=asked.sources)
         some, following = _page(await self.inspection.deployments(query), asked)
-        return Items([DeploymentView(flow=self._named(each.flow), **self._fared(each)) for each in some], following)
+        return Items([deployment_view(each, self.names(), self.pages) for each in some], following)
 
     async def judged(self, _: Nothing) -> ZombiesView:
         """Return the runs that a verdict stands of."""
@@ -220,23 +138,8 @@ class RunsAsked:
             return known
         raise _unknown(run)
 
-    def _fared(self, summary: Summary) -> dict[str, Any]:
-        return {
-            "id": summary.id,
-            "name": summary.name,
-            "source": summary.source,
-            "runs": summary.runs,
-            "latest": self._view(summary.latest),
-            "latest_successful": self._view(summary.latest_successful) if summary.latest_successful else None,
-            "latest_failed": self._view(summary.latest_failed) if summary.latest_failed else None,
-            "consecutive_failures": summary.consecutive_failures,
-        }
-
     def _view(self, run: RunState) -> RunView:
         return view(run, self.names(), self.pages)
-
-    def _named(self, ident: str | None) -> Named | None:
-        return Named(ident, self.names().get(ident)) if ident else None
 
 
 def endpoints(asked: RunsAsked) -> list[Endpoint[Any]]:
@@ -252,11 +155,11 @@ def endpoints(asked: RunsAsked) -> list[Endpoint[Any]]:
         ),
         Endpoint("/api/runs", "Runs, newest first unless asked otherwise", RunQuery, Items[RunView], asked.runs),
         Endpoint("/api/runs/count", "How many runs all pages have together", RunQuery, CountView, asked.count),
-        Endpoint("/api/runs/{id}", "A run", OfRun, RunView, asked.run, (404,)),
+        Endpoint("/api/runs/{id}", "A run", OfOne, RunView, asked.run, (404,)),
         Endpoint(
             "/api/runs/{id}/transitions",
             "The states that a run came into, in order",
-            OfRun,
+            OfOne,
             Items[TransitionView],
             asked.transitions,
             (404,),
@@ -264,26 +167,10 @@ def endpoints(asked: RunsAsked) -> list[Endpoint[Any]]:
         Endpoint(
             "/api/runs/{id}/heartbeats",
             "The last heartbeats of a run, oldest first",
-            OfRun,
+            OfOne,
             Items[HeartbeatView],
             asked.heartbeats,
             (404,),
-        ),
-        Endpoint(
-            "/api/runs/{id}/logs",
-            "The log of a run and its tasks, oldest first, from the Prefect server",
-            PartOfRun,
-            Part[LogLine],
-            asked.logs,
-            (502,),
-        ),
-        Endpoint(
-            "/api/runs/{id}/task_runs",
-            "The task runs of a run, from the Prefect server",
-            PartOfRun,
-            Part[TaskRunView],
-            asked.task_runs,
-            (502,),
         ),
         Endpoint("/api/zombies", "The runs that a verdict stands of", Nothing, ZombiesView, asked.judged),
     ]
@@ -291,12 +178,6 @@ def endpoints(asked: RunsAsked) -> list[Endpoint[Any]]:
 
 def _unknown(run: UUID) -> Refusal:
     return Refusal(404, f"no run {run} is known here", field="id")
-
-
-def _part(found: Sequence[Any], asked: PartOfRun) -> Part[Any]:
-    """Return what was found; a full page may have another after it."""
-    following = asked.offset + len(found)
-    return Part(list(found), following if len(found) == asked.limit and following <= OFFSET_MOST else None)
 
 
 def _page(found: Sequence[Summary], asked: Paged) -> tuple[Sequence[Summary], str | None]:

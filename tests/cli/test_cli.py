@@ -346,14 +346,6 @@ async def test_run_ends_with_0_when_told_to_and_logs_json_without_secrets(stream
     assert b"hunter2" not in err
 
 
-@pytest.fixture
-def interruptible() -> Iterator[None]:
-    """Let processes hear of Ctrl-C, also where a shell has started the tests in the background, which ignores it."""
-    usual = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, usual)
-
-
 @pytest.mark.usefixtures("interruptible")
 async def test_tail_prints_the_records_of_the_running_service(streamer: Shell, server: FakePrefect) -> None:
     store = f"sqlite:///{streamer.folder}/streamer.db"

@@ -1,4 +1,7 @@
-"""A world that is there for all tests of the client, and a client of each kind that looks at it."""
+"""A world that is there for all tests of a file, and a client of each kind that looks at it.
+
+It goes with the file: a service that goes on in its thread would disturb whoever looks at Python's one `random`.
+"""
 
 from collections.abc import Iterator
 
@@ -10,13 +13,13 @@ from streamer.client import Client
 from tests.client.world import World, a_world
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def portal() -> Iterator[BlockingPortal]:
     with start_blocking_portal() as portal:
         yield portal
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def world(portal: BlockingPortal, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     folder = tmp_path_factory.mktemp("world")
     with pytest.MonkeyPatch.context() as patch:
@@ -34,6 +37,6 @@ def place(request: pytest.FixtureRequest, world: World) -> str:
 
 @pytest.fixture
 def client(place: str, world: World) -> Iterator[Client]:
-    with Client(place, api_url=world.api_url) as client:
+    with world.opened(place) as client:
         yield client
     inspecting.default_namespace()

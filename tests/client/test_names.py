@@ -133,7 +133,7 @@ def test_what_is_outside_the_namespace_says_so(client: Client, ask: Callable[[Cl
 
 
 def test_a_client_may_have_a_namespace_of_its_own(place: str, world: World) -> None:
-    with Client(place, namespace="dev", api_url=world.api_url) as own:
+    with world.opened(place, namespace="dev") as own:
         inspecting.namespace("prod")
         assert [run.id for run in own["etl"]] == [YAK.id, TWIN.id]
         inspecting.default_namespace()

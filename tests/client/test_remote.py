@@ -43,6 +43,11 @@ def test_a_service_that_is_not_there_is_a_clear_error() -> None:
         client["etl"]
 
 
+def test_the_server_is_not_chosen_for_a_service(world: World) -> None:
+    with pytest.raises(ConfigError, match="a service asks its own Prefect server"):
+        Client(world.service, api_url=world.api_url)
+
+
 def test_an_address_that_is_none_is_a_clear_error() -> None:
     with pytest.raises(ConfigError, match="is no address"):
         Client("http://")
@@ -68,7 +73,7 @@ def test_a_run_that_the_server_does_not_know_is_said_to_be_so(world: World, port
 
 
 def test_a_closed_client_opens_again(place: str, world: World) -> None:
-    client = Client(place, api_url=world.api_url)
+    client = world.opened(place)
     for _ in range(2):
         assert client["etl"].name == "etl"
         client.close()

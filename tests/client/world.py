@@ -10,12 +10,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 from uuid import UUID, uuid5
 
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
-
 from schemas.flow_run import HEARTBEAT_NAME
+from streamer.client import Client
 from streamer.testing import FakePrefect, an_event, until
 from tests.place import Place
 
@@ -177,21 +173,6 @@ ARTIFACTS = [
 ]
 
 
-class Prefect(FakePrefect):
-    """A server that has artifacts as well."""
-
-    def _app(self) -> Starlette:
-        app = super()._app()
-        app.routes.append(Route("/api/artifacts/filter", _artifacts, methods=["POST"]))
-        return app
-
-
-async def _artifacts(request: Request) -> Response:
-    body = await request.json()
-    of = body["artifacts"]["flow_run_id"]["any_"]
-    return JSONResponse([each for each in ARTIFACTS if each["flow_run_id"] in of][body["offset"] :])
-
-
 @dataclass
 class World:
     """Where it is to be found."""
@@ -199,7 +180,11 @@ class World:
     store: str
     service: str
     api_url: str
-    server: Prefect
+    server: FakePrefect
+
+    def opened(self, place: str, **more: Any) -> Client:
+        """Return a client of one of the two places; of the store, one that asks the server itself."""
+        return Client(place, api_url=self.api_url if place == self.store else None, **more)
 
 
 def soon(condition: Callable[[], Answer]) -> Answer:
@@ -213,10 +198,11 @@ def soon(condition: Callable[[], Answer]) -> Answer:
 
 @asynccontextmanager
 async def a_world(folder: Path) -> AsyncIterator[World]:
-    async with Prefect() as server:
+    async with FakePrefect() as server:
         place = Place(folder, server)
         server.tables.task_runs += TASK_RUNS
         server.tables.logs += LINES
+        server.tables.artifacts += ARTIFACTS
         server.tables.parents |= {each["id"]: FOX.id for each in TASK_RUNS}
         async with place.running() as service:
             told = [event for run in RUNS for event in run.events()]

@@ -12,7 +12,7 @@ from streamer.demo.server import PrefectServer
 from streamer.testing import an_event
 from tests.running import isolated, running
 
-pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(300)]
 
 PASSWORD = "admin:s3cret:with colons"
 

@@ -18,7 +18,7 @@ from streamer.testing import an_event, until
 from tests.running import RunningService
 from tests.sinks.receiver import SILENCE, Receiver, Reply
 
-pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(400)]
 
 SECONDS = 45
 BATCH = 100

@@ -119,8 +119,8 @@ def situation(prefect: PrefectServer, tmp_path_factory: pytest.TempPathFactory) 
 @pytest.fixture(params=["store", "service"])
 def client(request: pytest.FixtureRequest, situation: Situation, prefect: PrefectServer) -> Iterator[Client]:
     store = f"sqlite:///{situation.service.folder / '.streamer' / 'streamer.db'}"
-    place = store if request.param == "store" else situation.service.address
-    with Client(place, api_url=prefect.api_url) as client:
+    is_local = request.param == "store"
+    with Client(store, api_url=prefect.api_url) if is_local else Client(situation.service.address) as client:
         yield client
 
 

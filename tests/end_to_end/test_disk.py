@@ -13,7 +13,7 @@ from tests.running import RunningService, running
 
 pytestmark = [
     pytest.mark.end_to_end,
-    pytest.mark.timeout(120),
+    pytest.mark.timeout(300),
     pytest.mark.skipif(sys.platform != "linux", reason="limits of another process are set by prlimit"),
 ]
 

@@ -11,7 +11,7 @@ import pytest
 from streamer.demo.server import PrefectServer
 from tests.running import RunningService, running
 
-pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(400)]
 
 MOMENT, MINUTE = 3, 60
 AT_LEAST, AT_MOST = 4, 12

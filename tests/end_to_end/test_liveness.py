@@ -18,7 +18,7 @@ from streamer.demo.server import PrefectServer
 from streamer.sinks.lines_file import whole_lines
 from tests.running import RunningService, running
 
-pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(400)]
 
 BEATS_EVERY = 30.0
 SILENCE = 40.0

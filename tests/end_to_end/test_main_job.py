@@ -13,7 +13,7 @@ from streamer.demo.server import PrefectServer
 from streamer.demo.truth import Truth, is_transition
 from tests.running import PREFECT_PYTHON, RunningService, isolated, running
 
-pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(400)]
 
 
 @pytest.fixture

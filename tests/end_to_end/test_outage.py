@@ -12,7 +12,7 @@ from streamer.testing import an_event
 from tests.end_to_end.test_flood import post, prefects_own
 from tests.running import running
 
-pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(400)]
 
 MISSED = 2_000
 REACH = timedelta(seconds=3)

@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import orjson
 import pytest
 
 from streamer.demo.server import PrefectServer
 from streamer.demo.truth import Truth
 from tests.running import PREFECT_PYTHON, RunningService
 
-pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(400)]
 
 TOKEN = "token-of-the-operators"
 FLOWS = "etl,report,flaky,quality"
@@ -83,7 +84,40 @@ def agrees(service: Asked, prefect: PrefectServer, ours: Any, theirs: Any) -> tu
     tasks = service.told(f"/api/runs/{theirs['id']}/task_runs")["items"]
     their_tasks = post(prefect, "/task_runs/filter", {"flow_runs": of_run})
     assert {each["id"]: each["name"] for each in tasks} == {each["id"]: each["name"] for each in their_tasks}
+    parameters = service.told(f"/api/runs/{theirs['id']}/details")["parameters"]
+    assert parameters == theirs["parameters"]
+    agrees_by_graphql(service, theirs, their_lines, their_tasks)
     return len(states), len(lines), len(tasks)
+
+
+QUESTION = """
+    query ($name: String!) {
+      flow_run(
+        where: {name: {_eq: $name}, state: {_in: [COMPLETED, FAILED, CRASHED]}}
+        order_by: {start_time: desc}
+        limit: 3
+      ) {
+        id state start_time end_time run_count tags flow_id
+        transitions { id } logs { message } task_runs { id }
+      }
+    }
+"""
+
+
+def agrees_by_graphql(service: Asked, theirs: Any, their_lines: Any, their_tasks: Any) -> None:
+    """Require that GraphQL, asked for the run's name, tells it as the server does."""
+    variables = orjson.dumps({"name": theirs["name"]}).decode()
+    answer = service.told("/graphql", query=QUESTION, variables=variables)
+    (ours,) = [each for each in answer["data"]["flow_run"] if each["id"] == theirs["id"]]
+    assert ours["state"] == theirs["state_type"]
+    for name in ("run_count", "flow_id"):
+        assert ours[name] == theirs[name]
+    for name in ("start_time", "end_time"):
+        assert datetime.fromisoformat(ours[name]) == datetime.fromisoformat(theirs[name])
+    assert sorted(ours["tags"]) == sorted(theirs["tags"])
+    assert theirs["state_id"] == ours["transitions"][-1]["id"]
+    assert sorted(each["message"] for each in ours["logs"]) == sorted(each["message"] for each in their_lines)
+    assert {each["id"] for each in ours["task_runs"]} == {each["id"] for each in their_tasks}
 
 
 def _time(state: Any) -> datetime:

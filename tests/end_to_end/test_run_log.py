@@ -18,7 +18,7 @@ from streamer.source.api import Api
 from streamer.source.logs import last_messages
 from tests.incidents import an_alert
 
-pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(300)]
 
 NOW = datetime.now(UTC)
 

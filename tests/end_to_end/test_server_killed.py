@@ -20,7 +20,7 @@ from streamer.testing import an_event
 from tests.running import RunningService, running
 from tests.stored import stored
 
-pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(400)]
 
 BETWEEN_KILLS = 30
 """So many runs begin before each kill."""

@@ -30,7 +30,7 @@ from streamer.source.states import States
 from streamer.store.sqlite import SqliteStore
 from streamer.testing import an_event, until
 
-pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(300)]
 
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 

@@ -14,7 +14,7 @@ from streamer.demo.truth import Truth
 from streamer.testing import an_event
 from tests.running import RunningService, running
 
-pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(300)]
 
 BATCH = 50
 

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -13,14 +13,14 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 from prometheus_client.samples import Sample
 
-from schemas import decode
+from schemas import Transition, decode
 from streamer.counting import USUAL_TRANSITIONS, Counting, label_of
 from streamer.instruments import Instruments
 from streamer.metrics.counters import Choices, Metrics
-from streamer.model import Appended, Counter, Family, Measured, Net, Record, Totals
+from streamer.model import Appended, Counter, Family, Measured, Net, Totals
 from streamer.testing import an_event
+from tests.clock import NOON, Clock
 
-NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 RUN = UUID("e24e6040-3e4a-4f5e-a82f-53660eff5e35")
 NAMES = {"f1": "etl", "d1": "nightly", "d2": "hourly", "q1": "default"}
@@ -30,17 +30,6 @@ FINISHED = "prefect_flow_runs_finished_total"
 DURATION = "prefect_flow_run_duration_seconds"
 WAIT = "prefect_flow_run_queue_wait_seconds"
 BUCKETS = Counting(duration_buckets=(1.0, 5.0, 60.0), queue_wait_buckets=(1.0,))
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.time = NOON
-
-    def now(self) -> datetime:
-        return self.time
-
-    def monotonic(self) -> float:
-        return 0.0
 
 
 def showing(counts: Mapping[Counter, int], *, clock: Clock | None = None, **choices: Any) -> Metrics:
@@ -217,8 +206,9 @@ def test_prefix_and_static_labels_are_on_every_metric_of_ours(accept: str) -> No
 def test_exemplars_stay_under_another_prefix() -> None:
     metrics = showing({}, prefix="acme")
     event = decode(orjson.dumps(an_event(run=str(RUN), occurred=NOON)))
-    counts = dict.fromkeys(Counting().raised("default", event), 1)
-    metrics.committed("default", Net.LIVE, Appended([Record(1, "default", event)], totals=Totals(counts)))
+    assert isinstance(event, Transition)
+    examples = dict.fromkeys(Counting().raised("default", event), event)
+    metrics.committed("default", Net.LIVE, Appended(totals=Totals(dict.fromkeys(examples, 1)), examples=examples))
     assert str(RUN) in metrics.exposition(OPENMETRICS)[0].decode()
 
 

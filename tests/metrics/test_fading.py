@@ -1,6 +1,6 @@
 """A gauge that was there is 0 for a while, rather than absent at once."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from uuid import UUID, uuid4
 
 from prometheus_client import CollectorRegistry
@@ -11,20 +11,9 @@ from streamer.metrics.labels import Labels
 from streamer.metrics.runs import Fading, RunGauges
 from streamer.suspicion import SECOND, Move
 from streamer.timestamps import to_micros
+from tests.clock import NOON, Clock
 
-NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 TTL = timedelta(hours=1)
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.time = NOON
-
-    def now(self) -> datetime:
-        return self.time
-
-    def monotonic(self) -> float:
-        return 0.0
 
 
 class World:

@@ -166,7 +166,7 @@ def test_an_event_cannot_be_changed() -> None:
 @pytest.mark.parametrize("content", [transition(related=deployed("a.b:c")), heartbeat(follows=RUN)])
 def test_an_event_made_here_is_decoded_from_its_raw_again(content: Json) -> None:
     original = decode(frame(content))
-    made = type(original).model_validate(original.model_dump(by_alias=True))
+    made = type(original).model_validate(original.model_dump(by_alias=True), strict=False)
     assert decode(made.raw) == original
 
 

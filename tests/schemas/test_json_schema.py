@@ -89,7 +89,7 @@ def test_each_kind_is_valid_under_its_schema(content: Json) -> None:
 @pytest.mark.parametrize("content", EACH)
 def test_an_event_made_here_is_valid_under_its_schema(content: Json) -> None:
     original = decode(frame(content))
-    made = type(original).model_validate(original.model_dump(by_alias=True))
+    made = type(original).model_validate(original.model_dump(by_alias=True), strict=False)
     assert complaints(json.loads(made.raw), f"{made.kind}.json") == []
 
 

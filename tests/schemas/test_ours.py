@@ -52,5 +52,5 @@ def test_a_decoded_verdict_goes_round_through_raw() -> None:
 
 def test_a_verdict_made_here_goes_round_through_raw() -> None:
     original = decode(frame(verdict(related=deployed("prod"))))
-    made = Verdict.model_validate(original.model_dump(by_alias=True))
+    made = Verdict.model_validate(original.model_dump(by_alias=True), strict=False)
     assert decode(made.raw) == made == original

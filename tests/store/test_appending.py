@@ -226,3 +226,13 @@ async def test_two_sources_keep_their_own_epoch_and_counters(path: Path) -> None
     assert (await store.totals()).counts == {counted._replace(labels=("PENDING", "RUNNING")): 2}
     assert [record.source for record in await store.after(0, 9)] == ["default"] * 2 + ["later"] * 2
     await store.close()
+
+
+async def test_of_each_counter_a_transition_that_raised_it_is_told_and_none_from_before_the_epoch(path: Path) -> None:
+    store = await opened(path)
+    early, first, second = (named("f", after=seconds) for seconds in (-1, 1, 2))
+    assert not (await store.append("default", [early], net=Net.LIVE)).examples
+    appended = await store.append("default", [first, second, early], net=Net.LIVE)
+    assert appended.examples.keys() == {each for each in appended.totals.counts if each.family is Family.TRANSITIONS}
+    assert list(appended.examples.values()) == [second]
+    await store.close()

@@ -105,3 +105,13 @@ def test_a_store_takes_what_its_file_and_its_log_take(tmp_path: Path) -> None:
     with closing(connect(path)) as connection:
         connection.execute("CREATE TABLE numbers (number)")
         assert size_on_disk(path) == sum((tmp_path / name).stat().st_size for name in ("store.db", "store.db-wal"))
+
+
+def test_what_is_written_is_copied_to_the_file_in_large_pieces(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    with closing(connect(path)) as connection:
+        connection.execute("CREATE TABLE pages (of)")
+        for _ in range(20):
+            connection.execute("INSERT INTO pages VALUES (zeroblob(?))", (100 * 4096,))
+        assert path.stat().st_size < 1_000_000 < size_on_disk(path)
+    assert path.stat().st_size == size_on_disk(path) > 8_000_000

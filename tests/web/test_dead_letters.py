@@ -41,7 +41,7 @@ async def http(store: SqliteStore) -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
-async def no_history(**_: object) -> list[Bucket]:
+async def no_history(_: object, /) -> list[Bucket]:
     return []
 
 

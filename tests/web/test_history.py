@@ -3,13 +3,12 @@
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
 
 from streamer.reports import Bucket, StateCount, span_until
-from streamer.web.operations import OperationsAsked, endpoints
+from streamer.web.operations import HistoryAsked, OperationsAsked, endpoints
 from tests.store.agreement import opened
 from tests.web.asking import asking, problem
 
@@ -20,12 +19,12 @@ class Told:
     """A store that remembers what it was asked."""
 
     def __init__(self) -> None:
-        self.asked: list[dict[str, Any]] = []
+        self.asked: list[HistoryAsked] = []
 
-    async def __call__(self, *, since: timedelta, interval: timedelta, flows: Sequence[str]) -> Sequence[Bucket]:
-        span_until(NOON, since=since, interval=interval, flows=flows)
-        self.asked.append({"since": since, "interval": interval, "flows": list(flows)})
-        return [Bucket(NOON, NOON + interval, [StateCount("FAILED", "TimedOut", 3, 1.5, 0.25)])]
+    async def __call__(self, asked: HistoryAsked, /) -> Sequence[Bucket]:
+        span_until(NOON, since=asked.since, interval=asked.interval, flows=asked.flow)
+        self.asked.append(asked)
+        return [Bucket(NOON, NOON + asked.interval, [StateCount("FAILED", "TimedOut", 3, 1.5, 0.25)])]
 
 
 @pytest.fixture
@@ -67,12 +66,13 @@ async def test_buckets_have_the_shape_of_prefects(http: httpx.AsyncClient) -> No
 
 async def test_a_day_by_the_hour_of_all_flows_is_usual(http: httpx.AsyncClient, told: Told) -> None:
     await http.get("/api/history")
-    assert told.asked == [{"since": timedelta(hours=24), "interval": timedelta(hours=1), "flows": []}]
+    assert told.asked == [HistoryAsked(since=timedelta(hours=24), interval=timedelta(hours=1))]
 
 
 async def test_times_and_flows_can_be_chosen(http: httpx.AsyncClient, told: Told) -> None:
-    await http.get("/api/history?since=90m&interval=30s&flow=a%20b&flow=c")
-    assert told.asked == [{"since": timedelta(minutes=90), "interval": timedelta(seconds=30), "flows": ["a b", "c"]}]
+    await http.get("/api/history?since=90m&until=2026-11-21T12:00:00Z&interval=30s&flow=a%20b&flow=c")
+    asked = {"since": timedelta(minutes=90), "interval": timedelta(seconds=30), "flow": ("a b", "c")}
+    assert told.asked == [HistoryAsked(until=datetime(2026, 11, 21, 12, tzinfo=UTC), **asked)]
 
 
 @pytest.mark.parametrize("query", ["since=soon", "interval=", "interval=true", "since=-5s"])

@@ -22,17 +22,18 @@ from schemathesis.specs.openapi import checks
 from starlette.routing import Route
 
 from schemas.errors import InvalidEvent, Reason
-from streamer import service as services
+from streamer import answers
 from streamer.alert_list import ListedAlert, ListedRun
 from streamer.model import Frame, Net
 from streamer.run_server import RunServer
 from streamer.run_view import as_json
 from streamer.service import Service
+from streamer.showing import Showing
 from streamer.sink_list import ListedSink
 from streamer.store.dead_letters import DeadLetter
 from streamer.store.quarantine import Refused
 from streamer.testing import FakePrefect, an_event
-from streamer.web import openapi, operations
+from streamer.web import openapi, operations, stream
 from tests.place import Place
 
 HELD_TO = [
@@ -67,6 +68,7 @@ async def service(tmp_path: Path) -> AsyncIterator[Service]:
             await store.quarantine(Frame("default", Net.LIVE, b"{}"), InvalidEvent(Reason.SCHEMA, "unheard of"))
             server.tables.logs = [a_line(run) for run in server.tables.runs]
             server.tables.task_runs = [a_task_run(run) for run in server.tables.runs]
+            server.tables.artifacts = [an_artifact(run) for run in server.tables.runs]
             yield running
 
 
@@ -74,6 +76,11 @@ def a_line(run: str) -> dict[str, Any]:
     at = "2026-11-21T12:00:00Z"
     line = {"level": 20, "message": "hello", "name": "prefect.flow_runs", "timestamp": at}
     return {"id": str(uuid4()), "created": at, "updated": at, "flow_run_id": run, "task_run_id": None, **line}
+
+
+def an_artifact(run: str) -> dict[str, Any]:
+    times = dict.fromkeys(("created", "updated"), "2026-11-21T12:00:00Z")
+    return {"id": str(uuid4()), "flow_run_id": run, "task_run_id": None, "key": "rows", "data": "[3]", **times}
 
 
 def a_task_run(run: str) -> dict[str, Any]:
@@ -134,23 +141,24 @@ async def test_answers_are_as_documented_whatever_is_asked(service: Service) -> 
 async def test_all_questions_are_documented_and_no_others(service: Service) -> None:
     documented = (await asked(service, openapi.PATH)).json()["paths"]
     there = {path for path, operations in documented.items() if "get" in operations}
-    routes = {re.sub(r":\w+}", "}", each.path) for each in questions_of(service)}
-    assert there == routes - {openapi.PATH}
+    showing = await Showing.open(service.core, list)
+    routes = {re.sub(r":\w+}", "}", each.path) for each in questions_of(service, showing)}
+    assert there == routes - {openapi.PATH, stream.PATH}
 
 
-def questions_of(service: Service) -> Iterator[Route]:
+def questions_of(service: Service, showing: Showing) -> Iterator[Route]:
     """Yield the routes below `/api` that the service answers a GET at."""
-    app = services._app(service.core, RunServer(service.core.settings, service.core.clock, service.core.instruments))
-    for each in app.routes:
+    server = RunServer(service.core.settings, service.core.clock, service.core.instruments)
+    for each in answers.app_of(service.core, server, showing).routes:
         if isinstance(each, Route) and each.path.startswith("/api") and "GET" in (each.methods or ()):
             yield each
 
 
-async def test_the_readme_has_all_that_is_documented(service: Service) -> None:
-    section = (ROOT / "README.md").read_text(encoding="utf-8").split("\n## HTTP\n")[1].split("\n## ")[0]
+async def test_the_page_has_all_that_is_documented(service: Service) -> None:
+    section = (ROOT / "docs" / "http.md").read_text(encoding="utf-8")
     documented = (await asked(service, openapi.PATH)).json()["paths"]
     shown = {path.partition("?")[0] for row in section.splitlines() for path in re.findall(r"`(/api/[^`]+)`", row)}
-    assert shown == {*documented, openapi.PATH}
+    assert shown == {*documented, openapi.PATH, stream.PATH}
 
 
 async def test_the_document_is_valid_and_all_it_refers_to_is_there(service: Service) -> None:

@@ -11,9 +11,8 @@ import orjson
 import pytest
 
 from schemas import decode
-from streamer.errors import ConnectionLost, StoreError
+from streamer.errors import StoreError
 from streamer.model import Net, RunState
-from streamer.run_view import LogLine, TaskRunView
 from streamer.store.sqlite import SqliteStore
 from streamer.testing import an_event
 from streamer.web.runs import RunsAsked, endpoints
@@ -26,26 +25,6 @@ NOW = NOON + timedelta(hours=1)
 FLOW = "00000000-0000-4000-8000-00000000f104"
 DEPLOYMENT = "00000000-0000-4000-8000-0000000de910"
 RUNS = [str(UUID(int=number)) for number in range(1, 6)]
-
-
-class Server:
-    """A Prefect server that has five lines and five task runs of any run, or none at all."""
-
-    def __init__(self) -> None:
-        self.is_gone = False
-
-    async def logs(self, run: UUID, *, offset: int, limit: int) -> Sequence[LogLine]:
-        lines = [LogLine(UUID(int=number), NOON, 20, str(run), f"line {number}") for number in range(5)]
-        return self._some(lines, offset, limit)
-
-    async def task_runs(self, run: UUID, *, offset: int, limit: int) -> Sequence[TaskRunView]:
-        found = [TaskRunView(UUID(int=number), f"step-{number}", str(run), str(number)) for number in range(5)]
-        return self._some(found, offset, limit)
-
-    def _some(self, found: list[Any], offset: int, limit: int) -> list[Any]:
-        if self.is_gone:
-            raise ConnectionLost("http://prefect: refused", "is it running?")
-        return found[offset : offset + limit]
 
 
 def a_move(run: str, before: str | None, after: str, second: float, **changes: Any) -> dict[str, Any]:
@@ -74,12 +53,7 @@ async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
 
 
 @pytest.fixture
-def server() -> Server:
-    return Server()
-
-
-@pytest.fixture
-async def http(store: SqliteStore, server: Server) -> AsyncIterator[httpx.AsyncClient]:
+async def http(store: SqliteStore) -> AsyncIterator[httpx.AsyncClient]:
     names = (await store.totals()).names
 
     async def zombies() -> Sequence[RunState]:
@@ -88,7 +62,6 @@ async def http(store: SqliteStore, server: Server) -> AsyncIterator[httpx.AsyncC
     asked = RunsAsked(
         inspection=store.inspection,
         store=store,
-        server=server,
         zombies=zombies,
         names=lambda: names,
         pages={"default": "http://ui"},
@@ -201,22 +174,6 @@ async def test_heartbeats_are_told_by_both_clocks(http: httpx.AsyncClient, store
     assert (await told(http, f"/api/runs/{RUNS[4]}/heartbeats"))["items"] == [times]
 
 
-@pytest.mark.parametrize("what", ["logs", "task_runs"])
-async def test_what_the_server_alone_knows_is_told_by_parts(http: httpx.AsyncClient, what: str) -> None:
-    parts = [await told(http, f"/api/runs/{RUNS[0]}/{what}", offset=offset, limit=3) for offset in (0, 3, 6)]
-    assert [(len(part["items"]), part["next"]) for part in parts] == [(3, 3), (2, None), (0, None)]
-    assert RUNS[0] in str(parts[0]["items"][0])
-
-
-@pytest.mark.parametrize("what", ["logs", "task_runs"])
-async def test_a_server_that_is_gone_is_said(http: httpx.AsyncClient, server: Server, what: str) -> None:
-    server.is_gone = True
-    answer = await http.get(f"/api/runs/{RUNS[0]}/{what}")
-    said = problem(answer)
-    assert (answer.status_code, said["hint"]) == (502, "is it running?")
-    assert said["detail"] == "the Prefect server cannot be asked: http://prefect: refused"
-
-
 async def test_flows_and_deployments_are_told_with_how_their_runs_fare(http: httpx.AsyncClient) -> None:
     (flow,) = (await told(http, "/api/flows"))["items"]
     (deployment,) = (await told(http, "/api/deployments", flows="etl"))["items"]
@@ -259,8 +216,6 @@ async def test_a_run_that_nobody_knows_is_not_found(http: httpx.AsyncClient, wha
         ("/api/runs?limit=0", "limit"),
         ("/api/runs?colour=red", "colour"),
         ("/api/flows?after=x", "after"),
-        (f"/api/runs/{RUNS[0]}/logs?limit=201", "limit"),
-        (f"/api/runs/{RUNS[0]}/task_runs?offset=-1", "offset"),
     ],
 )
 async def test_what_cannot_be_asked_is_refused_with_its_field(http: httpx.AsyncClient, path: str, field: str) -> None:
