@@ -15,6 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from streamer.demo.server import free_port
 from streamer.sinks.lines_file import whole_lines
+from tests import patient
 
 DEADLINE_SECONDS = 90
 
@@ -59,7 +60,7 @@ class RunningService:
         assert self.process
         assert self.process.poll() is None, self.log.read_text()
         try:
-            return httpx.get(f"{self.address}/readyz", trust_env=False).is_success
+            return patient.get(f"{self.address}/readyz").is_success
         except httpx.HTTPError:
             return False
 
@@ -69,7 +70,7 @@ class RunningService:
 
     def counted(self, name: str, **labels: str) -> int:
         """Return a counter as a scraper sees it: the sum of its series, or of those that have these labels."""
-        text = httpx.get(f"{self.address}/metrics", trust_env=False).raise_for_status().text
+        text = patient.get(f"{self.address}/metrics").raise_for_status().text
         samples = [each for family in text_string_to_metric_families(text) for each in family.samples]
         wanted = (each for each in samples if each.name == name and labels.items() <= each.labels.items())
         return int(sum(each.value for each in wanted))

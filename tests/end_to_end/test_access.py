@@ -5,11 +5,11 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import pytest
 
 from streamer.demo.server import PrefectServer
 from streamer.testing import an_event
+from tests import patient
 from tests.running import isolated, running
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(300)]
@@ -30,7 +30,7 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrefectServer]
 
 def publish(server: PrefectServer, event: dict[str, object]) -> None:
     user, _, password = PASSWORD.partition(":")
-    with httpx.Client(auth=(user, password), trust_env=False) as http:
+    with patient.client(auth=(user, password)) as http:
         answer = http.get(f"{server.api_url}/csrf-token", params={"client": "test"}).raise_for_status()
         headers = {"Prefect-Csrf-Client": "test", "Prefect-Csrf-Token": answer.json()["token"]}
         http.post(f"{server.api_url}/events", json=[event], headers=headers).raise_for_status()

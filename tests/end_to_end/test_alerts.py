@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-import httpx
 import orjson
 import pytest
 
 from streamer.demo.server import PrefectServer
 from streamer.testing import an_event, until
+from tests import patient
 from tests.running import RunningService
 from tests.sinks.receiver import SILENCE, Receiver, Reply
 
@@ -69,7 +69,7 @@ async def alerting(folder: Path, server: PrefectServer, channel: Channel) -> Asy
 async def test_a_flow_that_fails_is_told_until_somebody_retries_it_and_one_that_retries_itself_is_not(
     prefect: PrefectServer, channel: Channel, folder: Path
 ) -> None:
-    async with alerting(folder, prefect, channel), httpx.AsyncClient(base_url=prefect.api_url, trust_env=False) as http:
+    async with alerting(folder, prefect, channel), patient.async_client(base_url=prefect.api_url) as http:
         flows = prefect.spawn_flows("direct")
         await until(lambda: channel.statuses("report") == ["firing"], seconds=SECONDS)
         assert await asyncio.to_thread(flows.wait) == 0
@@ -130,7 +130,7 @@ def _ended(state: str, deployment: str) -> dict[str, Any]:
 
 
 async def _post(server: PrefectServer, events: list[dict[str, Any]]) -> None:
-    async with httpx.AsyncClient(trust_env=False) as http:
+    async with patient.async_client() as http:
         for batch in _batches(events):
             (await http.post(f"{server.api_url}/events", json=batch)).raise_for_status()
 

@@ -10,6 +10,7 @@ import pytest
 
 from streamer.client import Client, FlowRun, FlowRunView, NotFound
 from streamer.demo.server import PrefectServer
+from tests import patient
 from tests.end_to_end.test_run_log import post
 from tests.running import PREFECT_PYTHON, RunningService, running
 
@@ -101,7 +102,7 @@ def prefect(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrefectServer]
 @pytest.fixture(scope="module")
 def situation(prefect: PrefectServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Situation]:
     folder = tmp_path_factory.mktemp("client")
-    with running(folder, prefect.api_url) as service, httpx.Client(base_url=prefect.api_url, trust_env=False) as http:
+    with running(folder, prefect.api_url) as service, patient.client(base_url=prefect.api_url) as http:
         flows = prefect.spawn_python(str(Path(__file__).with_name("client_flows.py")))
         deployed(http)
         many(http)

@@ -4,11 +4,11 @@ import resource
 import sys
 from pathlib import Path
 
-import httpx
 import pytest
 
 from streamer.demo.server import PrefectServer
 from streamer.testing import an_event
+from tests import patient
 from tests.running import RunningService, running
 
 pytestmark = [
@@ -28,13 +28,13 @@ def limit_files(service: RunningService, size: int) -> None:
 
 def post(prefect: PrefectServer, number: int) -> set[str]:
     events = [an_event() for _ in range(number)]
-    httpx.post(f"{prefect.api_url}/events", json=events, trust_env=False).raise_for_status()
+    patient.post(f"{prefect.api_url}/events", json=events).raise_for_status()
     return {event["id"] for event in events}
 
 
 def what_is_missing(service: RunningService) -> str:
     """Return what `/readyz` says, with its status."""
-    answer = httpx.get(f"{service.address}/readyz", trust_env=False)
+    answer = patient.get(f"{service.address}/readyz")
     return f"{answer.status_code} {answer.json()['missing']}"
 
 
@@ -49,7 +49,7 @@ def test_when_nothing_can_be_written_the_service_waits_and_then_catches_up(
         service.wait_until(lambda: what_is_missing(service).startswith("503"))
         service.wait_until(lambda: "cannot write to the store" in what_is_missing(service))
         assert not meanwhile & set(service.ids())
-        assert "prefect_streamer_store_writable 0.0" in httpx.get(f"{service.address}/metrics", trust_env=False).text
+        assert "prefect_streamer_store_writable 0.0" in patient.get(f"{service.address}/metrics").text
         limit_files(service, NO_LIMIT)
         service.wait_until(service.is_ready)
         service.wait_until(lambda: meanwhile <= set(service.ids()))

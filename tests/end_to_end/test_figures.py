@@ -17,6 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from streamer.client import Client
 from streamer.demo.server import PrefectServer
+from tests import patient
 from tests.running import RunningService, running
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(300)]
@@ -238,7 +239,7 @@ def moment(text: str) -> datetime:
 
 def shown(service: RunningService, names: Mapping[str, Series]) -> dict[str, Series]:
     """Return the series of these metrics that are above 0, labels in the order of the catalogue."""
-    text = httpx.get(f"{service.address}/metrics", trust_env=False).text
+    text = patient.get(f"{service.address}/metrics").text
     found: dict[str, Series] = defaultdict(dict)
     for family in text_string_to_metric_families(text):
         for sample in family.samples:
@@ -281,7 +282,7 @@ def test_every_figure_is_what_the_servers_rest_says_of_the_same_runs(
     with (
         PrefectServer(tmp_path_factory.mktemp("figures")) as prefect,
         running(folder, prefect.api_url, **SHOWING) as service,
-        httpx.Client(base_url=prefect.api_url, trust_env=False, timeout=30) as http,
+        patient.client(base_url=prefect.api_url) as http,
     ):
         driver = Driver(http)
         driver.drive(RUNS)

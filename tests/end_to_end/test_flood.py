@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from math import inf
 from pathlib import Path
 
-import httpx
 import pytest
 
 from schemas import Transition
@@ -17,6 +16,7 @@ from streamer.demo.truth import Truth
 from streamer.model import Family
 from streamer.store.maintenance import accounts
 from streamer.testing import an_event
+from tests import patient
 from tests.running import RunningService, running
 from tests.stored import stored
 
@@ -60,7 +60,7 @@ def post(server: PrefectServer, number: int, *, batch: int = BATCH, most: float 
     """Post so many transitions in batches, at most so many a second; return their ids."""
     ids: set[str] = set()
     start = time.monotonic()
-    with httpx.Client(trust_env=False, timeout=60) as http:
+    with patient.client() as http:
         while len(ids) < number:
             time.sleep(max(0.0, start + len(ids) / most - time.monotonic()))  # the pace
             events = [an_event() for _ in range(batch)]

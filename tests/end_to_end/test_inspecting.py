@@ -12,6 +12,7 @@ import orjson
 import pytest
 
 from streamer.demo.server import PrefectServer, stop
+from tests import patient
 from tests.end_to_end.test_run_log import post
 from tests.running import PREFECT_PYTHON, RunningService, isolated
 
@@ -29,7 +30,7 @@ class Guarded(RunningService):
         assert self.process.poll() is None, self.log.read_text()
         try:
             headers = {"Authorization": f"Bearer {TOKEN}"}
-            return httpx.get(f"{self.address}/readyz", headers=headers, trust_env=False).is_success
+            return patient.get(f"{self.address}/readyz", headers=headers).is_success
         except httpx.HTTPError:
             return False
 
@@ -121,7 +122,7 @@ def test_runs_that_go_on_are_inspected_by_name(operator: Operator, gate: Path) -
 
 
 def test_flows_and_deployments_are_listed_as_their_runs_fare(operator: Operator, gate: Path) -> None:
-    with httpx.Client(base_url=operator.prefect.api_url, trust_env=False) as http:
+    with patient.client(base_url=operator.prefect.api_url) as http:
         flow = post(http, "/flows/", {"name": "deployed"}).json()["id"]
         deployment = post(http, "/deployments/", {"name": "nightly", "flow_id": flow}).json()["id"]
         asked = {"state": {"type": "SCHEDULED"}}
@@ -161,7 +162,7 @@ def test_a_run_is_followed_to_its_last_line(operator: Operator, gate: Path) -> N
 
 def the_servers(operator: Operator, name: str) -> list[str]:
     """Return the messages that the server has of a run, in alphabetical order: late ones were told late."""
-    with httpx.Client(base_url=operator.prefect.api_url, trust_env=False) as http:
+    with patient.client(base_url=operator.prefect.api_url) as http:
         (run,) = post(http, "/flow_runs/filter", {"flow_runs": {"name": {"any_": [name]}}}).json()
         lines = post(http, "/logs/filter", {"logs": {"flow_run_id": {"any_": [run["id"]]}}}).json()
     return sorted(each["message"] for each in lines)
@@ -173,7 +174,7 @@ def messages_of(shown: Sequence[str]) -> list[str]:
 
 
 def test_a_server_that_is_away_for_a_while_does_not_end_the_following(operator: Operator) -> None:
-    with httpx.Client(base_url=operator.prefect.api_url, trust_env=False) as http:
+    with patient.client(base_url=operator.prefect.api_url) as http:
         flow = post(http, "/flows/", {"name": "by-hand"}).json()["id"]
         run = post(http, "/flow_runs/", {"flow_id": flow, "name": "patient", "state": {"type": "RUNNING"}}).json()["id"]
         log(http, run, "before")

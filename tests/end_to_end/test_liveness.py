@@ -9,13 +9,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import httpx
 import orjson
 import pytest
 
 from streamer.demo import server as servers
 from streamer.demo.server import PrefectServer
 from streamer.sinks.lines_file import whole_lines
+from tests import patient
 from tests.running import RunningService, running
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(400)]
@@ -56,7 +56,7 @@ def verdicts(service: RunningService) -> list[dict[str, Any]]:
 def running_since(server: PrefectServer) -> dict[str, str]:
     """Return the runs that the server holds to be running, by id, with the process that each belongs to."""
     body = {"flow_runs": {"state": {"type": {"any_": ["RUNNING"]}}}}
-    found = httpx.post(f"{server.api_url}/flow_runs/filter", json=body, trust_env=False).raise_for_status().json()
+    found = patient.post(f"{server.api_url}/flow_runs/filter", json=body).raise_for_status().json()
     return {run["id"]: run["start_time"] for run in found}
 
 
@@ -83,7 +83,7 @@ def test_killed_run_is_named_in_time_and_once_and_its_living_sister_never(
             assert taken < SILENCE + 10
             state = {"type": "SCHEDULED", "name": "AwaitingRetry"}
             url = f"{prefect.api_url}/flow_runs/{victim}/set_state"
-            httpx.post(url, json={"state": state, "force": True}, trust_env=False).raise_for_status()
+            patient.post(url, json={"state": state, "force": True}).raise_for_status()
             service.wait_until(lambda: len(verdicts(service)) == 2)
             assert verdicts(service)[1]["verdict"]["status"] == "recovered"
             assert {each["flow_run"]["id"] for each in verdicts(service)} == {victim}

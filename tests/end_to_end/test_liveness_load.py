@@ -23,6 +23,7 @@ from starlette.responses import Response
 from streamer.demo.server import PrefectServer
 from streamer.sinks.lines_file import whole_lines
 from streamer.testing import FakePrefect, an_event
+from tests import patient
 from tests.frames import heartbeat, related
 from tests.running import RunningService, running
 
@@ -201,7 +202,7 @@ class Pulse:
         self.random = Random("pulse")
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._work)
-        with httpx.Client(base_url=self.url, trust_env=False) as http:
+        with patient.client(base_url=self.url) as http:
             self.flow = _post(http, "/flows/", {"name": "pulse"})["id"]
             self.runs = [self._running(http) for _ in range(number)]
 
@@ -228,7 +229,7 @@ class Pulse:
 
     def _work(self) -> None:
         flow = related("flow", f"prefect.flow.{self.flow}", name="pulse")
-        with httpx.Client(base_url=self.url, trust_env=False) as http:
+        with patient.client(base_url=self.url) as http:
             for start in cycle(range(4)):
                 if self._stop.wait(0.4):
                     return

@@ -3,12 +3,12 @@
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import httpx
 import pytest
 
 from streamer.demo.server import PrefectServer
 from streamer.demo.truth import Truth
 from streamer.testing import an_event
+from tests import patient
 from tests.end_to_end.test_flood import post, prefects_own
 from tests.running import running
 
@@ -37,7 +37,7 @@ def test_outage_longer_than_the_websocket_reaches_back_loses_nothing(
             service.wait_until(seen.exists)
             service.start()
             after = an_event()
-            httpx.post(f"{prefect.api_url}/events", json=[after], trust_env=False).raise_for_status()
+            patient.post(f"{prefect.api_url}/events", json=[after]).raise_for_status()
             service.wait_until(lambda: len(service.ids()) >= 2 + MISSED)
             service.wait_until(lambda: after["id"] in seen.read_text())
             theirs = len(missed & set(seen.read_text().split()))

@@ -11,6 +11,7 @@ import pytest
 
 from streamer.demo.server import PrefectServer
 from streamer.demo.truth import Truth
+from tests import patient
 from tests.running import PREFECT_PYTHON, RunningService
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(400)]
@@ -26,14 +27,14 @@ class Asked(RunningService):
         assert self.process
         assert self.process.poll() is None, self.log.read_text()
         try:
-            return httpx.get(f"{self.address}/livez", trust_env=False).is_success and self.told("/readyz") is not None
+            return patient.get(f"{self.address}/livez").is_success and self.told("/readyz") is not None
         except httpx.HTTPError:
             return False
 
     def told(self, path: str, **asked: Any) -> Any:
         headers = {"Authorization": f"Bearer {TOKEN}"}
         url = f"{self.address}{path}"
-        return httpx.get(url, params=asked, headers=headers, trust_env=False).raise_for_status().json()
+        return patient.get(url, params=asked, headers=headers).raise_for_status().json()
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +60,7 @@ def test_what_we_tell_of_runs_is_what_prefect_tells(prefect: PrefectServer, trut
         alike = [agrees(service, prefect, run, theirs[run["id"]]) for run in told]
         assert all(map(any, zip(*alike, strict=True))), "there were states, lines and task runs to compare"
         assert service.told("/api/runs/count", flows=FLOWS)["total"] == len(told)
-        assert httpx.get(f"{service.address}/api/runs", trust_env=False).status_code == 401
+        assert patient.get(f"{service.address}/api/runs").status_code == 401
     finally:
         service.stop()
     assert TOKEN not in service.log.read_text()
@@ -125,8 +126,8 @@ def _time(state: Any) -> datetime:
 
 
 def get(prefect: PrefectServer, path: str, **asked: str) -> Any:
-    return httpx.get(f"{prefect.api_url}{path}", params=asked, trust_env=False).raise_for_status().json()
+    return patient.get(f"{prefect.api_url}{path}", params=asked).raise_for_status().json()
 
 
 def post(prefect: PrefectServer, path: str, body: Any) -> Any:
-    return httpx.post(f"{prefect.api_url}{path}", json=body, trust_env=False).raise_for_status().json()
+    return patient.post(f"{prefect.api_url}{path}", json=body).raise_for_status().json()

@@ -16,6 +16,7 @@ from streamer.demo.server import PrefectServer
 from streamer.instruments import Instruments
 from streamer.source.api import Api
 from streamer.source.logs import last_messages
+from tests import patient
 from tests.incidents import an_alert
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(300)]
@@ -33,7 +34,7 @@ def post(http: httpx.Client, path: str, body: Any) -> httpx.Response:
 
 
 def a_run_that_logs(server: PrefectServer, messages: int) -> UUID:
-    with httpx.Client(base_url=server.api_url, trust_env=False) as http:
+    with patient.client(base_url=server.api_url) as http:
         flow = post(http, "/flows/", {"name": "logs"}).json()["id"]
         body = {"flow_id": flow, "state": {"type": "RUNNING"}}
         run: str = post(http, "/flow_runs/", body).json()["id"]

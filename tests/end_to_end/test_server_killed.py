@@ -17,6 +17,7 @@ from streamer.demo.truth import Truth
 from streamer.model import Family
 from streamer.sinks.lines_file import whole_lines
 from streamer.testing import an_event
+from tests import patient
 from tests.running import RunningService, running
 from tests.stored import stored
 
@@ -41,7 +42,7 @@ class RealRuns:
 
     def __init__(self, server: PrefectServer) -> None:
         self.begun = 0
-        self._http = httpx.Client(base_url=server.api_url, trust_env=False, timeout=10)
+        self._http = patient.client(base_url=server.api_url)
         self._one_at_a_time = threading.Lock()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._work)
@@ -96,7 +97,7 @@ class RealRuns:
 
 def states_by_run(api_url: str) -> dict[str, dict[str, str]]:
     """Return id and type of all states of all runs, as the server tells them."""
-    with httpx.Client(base_url=api_url, trust_env=False, timeout=30) as http:
+    with patient.client(base_url=api_url) as http:
         found = {}
         for run in every_run(http):
             states = http.get("/flow_run_states/", params={"flow_run_id": run}).raise_for_status().json()

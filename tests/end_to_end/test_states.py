@@ -29,6 +29,7 @@ from streamer.source.connection import Connection
 from streamer.source.states import States
 from streamer.store.sqlite import SqliteStore
 from streamer.testing import an_event, until
+from tests import patient
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(300)]
 
@@ -90,7 +91,7 @@ def _compared(event: dict[str, Any]) -> dict[str, Any]:
 async def test_scheduled_run_is_found_and_when_it_is_deleted_a_notice_says_so(
     prefect: PrefectServer, folder: Path
 ) -> None:
-    async with httpx.AsyncClient(base_url=prefect.api_url, trust_env=False) as http:
+    async with patient.async_client(base_url=prefect.api_url) as http:
         flow = (await http.post("/flows/", json={"name": "doomed-before-it-began"})).json()
         body = {"flow_id": flow["id"], "name": "never-to-be", "state": {"type": "SCHEDULED"}}
         run = (await http.post("/flow_runs/", json=body)).raise_for_status().json()
@@ -133,7 +134,7 @@ async def _shown(log: Log, run: Run) -> StateType | None:
 async def test_run_that_flips_after_its_end_is_shown_as_the_server_shows_it(
     prefect: PrefectServer, folder: Path
 ) -> None:
-    async with httpx.AsyncClient(base_url=prefect.api_url, trust_env=False) as http:
+    async with patient.async_client(base_url=prefect.api_url) as http:
         run = await Run.create(http)
         async with only_states(folder, prefect.api_url) as log:
             for state in (StateType.RUNNING, StateType.CRASHED, StateType.COMPLETED, StateType.RUNNING):
@@ -143,7 +144,7 @@ async def test_run_that_flips_after_its_end_is_shown_as_the_server_shows_it(
 
 
 async def test_phantom_is_found_marked_and_kept_out_of_its_run(prefect: PrefectServer, folder: Path) -> None:
-    async with httpx.AsyncClient(base_url=prefect.api_url, trust_env=False) as http:
+    async with patient.async_client(base_url=prefect.api_url) as http:
         run = await Run.create(http)
         await run.enter(StateType.RUNNING)
         async with only_states(folder, prefect.api_url) as log:

@@ -6,12 +6,12 @@ import time
 from pathlib import Path
 from uuid import uuid4
 
-import httpx
 import pytest
 
 from streamer.demo.server import PrefectServer
 from streamer.demo.truth import Truth
 from streamer.testing import an_event
+from tests import patient
 from tests.running import RunningService, running
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(300)]
@@ -39,7 +39,7 @@ class Load:
         self._thread.join()
 
     def _work(self) -> None:
-        with httpx.Client(trust_env=False) as http:
+        with patient.client() as http:
             while not self._stop.wait(self._pause):
                 events = [an_event(run=self.run) for _ in range(BATCH)]
                 http.post(self._url, json=events).raise_for_status()
@@ -71,7 +71,7 @@ def test_second_signal_skips_the_grace(prefect: PrefectServer, folder: Path) -> 
     service.file = stuck
     service.start()
     assert service.process
-    httpx.post(f"{prefect.api_url}/events", json=[an_event()], trust_env=False).raise_for_status()
+    patient.post(f"{prefect.api_url}/events", json=[an_event()]).raise_for_status()
     service.wait_until(lambda: service.counted("prefect_streamer_sink_lag_records"))
     service.process.send_signal(signal.SIGTERM)
     service.wait_until(lambda: "stopping" in service.log.read_text())

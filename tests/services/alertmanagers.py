@@ -4,9 +4,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import httpx
-
 from streamer.demo.server import free_port
+from tests import patient
 from tests.services.brokers import Broker
 
 CONFIGURATION = """
@@ -58,7 +57,7 @@ class Alertmanager:
 
     async def alerts(self) -> list[dict[str, Any]]:
         """Return the alerts that it holds, those that are over left out."""
-        async with httpx.AsyncClient(trust_env=False) as http:
+        async with patient.async_client() as http:
             found: list[dict[str, Any]] = (
                 (await http.get(f"http://{self.address}/api/v2/alerts")).raise_for_status().json()
             )

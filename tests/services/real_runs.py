@@ -5,8 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
-import httpx
-
+from tests import patient
 from tests.frames import heartbeat, related
 
 
@@ -14,7 +13,7 @@ class RealRuns:
     """`async with RealRuns(api_url) as runs:` makes runs of one flow and one deployment."""
 
     def __init__(self, api_url: str, *, flow: str = "etl") -> None:
-        self._http = httpx.AsyncClient(base_url=api_url, trust_env=False)
+        self._http = patient.async_client(base_url=api_url)
         self._flow_name = flow
         self.flow = self.deployment = ""
 

@@ -21,6 +21,7 @@ import pytest
 from streamer.demo.server import PrefectServer
 from streamer.sinks.lines_file import whole_lines
 from streamer.testing import an_event, until
+from tests import patient
 from tests.end_to_end.test_stopping import Load
 from tests.running import RunningService, isolated, running
 from tests.services.deliveries import first_occurrences
@@ -60,7 +61,7 @@ async def delivering(
 
 
 def asking(service: RunningService) -> httpx.AsyncClient:
-    return httpx.AsyncClient(base_url=service.address, trust_env=False, verify=False)
+    return patient.async_client(base_url=service.address, verify=False)
 
 
 async def progress(http: httpx.AsyncClient) -> tuple[int, dict[str, int]]:
@@ -93,7 +94,7 @@ async def streamer(service: RunningService, *arguments: str) -> str:
 
 
 def post(server: PrefectServer, events: Sequence[Mapping[str, Any]]) -> None:
-    with httpx.Client(trust_env=False, timeout=60) as http:
+    with patient.client() as http:
         for start in range(0, len(events), POSTED_AT_ONCE):
             batch = events[start : start + POSTED_AT_ONCE]
             http.post(f"{server.api_url}/events", json=batch).raise_for_status()

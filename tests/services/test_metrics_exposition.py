@@ -5,10 +5,10 @@ import shutil
 import subprocess
 from pathlib import Path
 
-import httpx
 import pytest
 
 from streamer.testing import FakePrefect, an_event
+from tests import patient
 from tests.running import RunningService
 
 pytestmark = pytest.mark.services
@@ -22,7 +22,7 @@ async def test_promtool_accepts_the_metrics_of_a_running_service(tmp_path: Path)
         await asyncio.to_thread(service.start)
         server.publish(an_event(), an_event(before="RUNNING", after="COMPLETED"), {"id": "no event"})
         await asyncio.to_thread(service.wait_until, lambda: len(service.ids()) == 2)
-        async with httpx.AsyncClient(trust_env=False) as http:
+        async with patient.async_client() as http:
             text = (await http.get(f"{service.address}/metrics")).text
         await asyncio.to_thread(service.stop)
     assert "prefect_flow_run_transitions_total" in text

@@ -7,11 +7,11 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import httpx
 import pytest
 
 from streamer.demo.server import PrefectServer
 from streamer.testing import until
+from tests import patient
 from tests.running import RunningService, running
 from tests.services.browser import Browser, Tab
 from tests.services.real_runs import RealRuns
@@ -94,7 +94,7 @@ async def test_a_zombie_is_on_top_and_all_is_not_well_until_it_has_ended(
         await runs.beat(run)
         await asyncio.sleep(1.1)  # beats that come at once count as one
     living = await runs.pending("waiting-wren")
-    async with httpx.AsyncClient(base_url=service.address, trust_env=False) as http:
+    async with patient.async_client(base_url=service.address) as http:
 
         async def is_named() -> bool:
             return run in (await http.get("/api/zombies")).text

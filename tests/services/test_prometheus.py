@@ -17,7 +17,7 @@ import pytest
 
 from streamer.demo.server import free_port
 from streamer.testing import FakePrefect
-from tests import frames
+from tests import frames, patient
 from tests.running import RunningService
 from tests.test_dashboards import COMING, NOT_OURS, QUERIES, families_in
 from tests.test_deploy import ALL_RULES, RECORDINGS
@@ -100,7 +100,7 @@ class Prometheus:
         return {rule["name"]: rule["health"] for group in groups for rule in group["rules"]}
 
     def _get(self, path: str, **parameters: str) -> httpx.Response:
-        return httpx.get(f"http://{self._address}/{path}", params=parameters, trust_env=False, timeout=10)
+        return patient.get(f"http://{self._address}/{path}", params=parameters)
 
 
 CONFIGURATION = """
