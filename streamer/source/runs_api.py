@@ -40,23 +40,24 @@ class RunsApi:
         except (RequestRefused, KeyError, TypeError, ValueError):
             return USUAL_RETENTION
 
-    async def unfinished(self) -> AsyncIterator[Json]:
-        """Yield the runs that have not ended."""
-        async for run in self._runs({"state": {"type": {"any_": UNFINISHED}}}, sort="ID_DESC"):
-            yield run
+    async def unfinished(self) -> AsyncIterator[list[Json]]:
+        """Yield the runs that have not ended, page by page: they may be many."""
+        async for page in self._pages({"state": {"type": {"any_": UNFINISHED}}}, sort="ID_DESC"):
+            yield page
 
-    async def ended_since(self, moment: datetime) -> AsyncIterator[Json]:
-        """Yield the runs that ended after a time."""
-        async for run in self._runs({"end_time": {"after_": moment.isoformat()}}, sort="END_TIME_DESC"):
-            yield run
+    async def ended_since(self, moment: datetime) -> AsyncIterator[list[Json]]:
+        """Yield the runs that ended after a time, page by page."""
+        async for page in self._pages({"end_time": {"after_": moment.isoformat()}}, sort="END_TIME_DESC"):
+            yield page
 
     async def with_ids(self, ids: Collection[UUID]) -> AsyncIterator[Json]:
         """Yield those of these runs that there are; a deleted one is not."""
         wanted = sorted(map(str, ids))
         for start in range(0, len(wanted), PAGE_SIZE):
             some = wanted[start : start + PAGE_SIZE]
-            async for run in self._runs({"id": {"any_": some}}, sort="ID_DESC"):
-                yield run
+            async for page in self._pages({"id": {"any_": some}}, sort="ID_DESC"):
+                for run in page:
+                    yield run
 
     async def states(self, run: str) -> list[Json]:
         """Return the states of a run: the authority on what happened to it."""
@@ -77,13 +78,12 @@ class RunsApi:
             for found in objects(await self._api.request("POST", f"/{kind}/filter", json=body)):
                 self._names[found["id"]] = found["name"]
 
-    async def _runs(self, wanted: Json, *, sort: str) -> AsyncIterator[Json]:
+    async def _pages(self, wanted: Json, *, sort: str) -> AsyncIterator[list[Json]]:
         offset = 0
         while True:
             body = {"flow_runs": wanted, "sort": sort, "limit": PAGE_SIZE, "offset": offset}
             page = objects(await self._api.request("POST", "/flow_runs/filter", json=body))
-            for run in page:
-                yield run
+            yield page
             if len(page) < PAGE_SIZE:
                 return
             offset += PAGE_SIZE

@@ -101,15 +101,18 @@ class States:
         await self._announce_gap(put)
         started = self._clock.now()
         settled_before = started - self._settled
-        theirs = {UUID(run["id"]): run async for run in self._runs.unfinished()}
-        async for run in self._runs.ended_since(self._ended_since - self._settled - OVERLAP):
-            theirs[UUID(run["id"])] = run
-        ours = await self._store.unfinished(self._health.name)
         broken = await self._store.broken(self._health.name, settled_before, REPAIRED_AT_ONCE)
-        async for run in self._runs.with_ids((ours.keys() | broken) - theirs.keys()):
-            theirs[UUID(run["id"])] = run
-        suspects = await self._mend(theirs, broken, settled_before, put)
-        await self._announce_deleted(ours.keys() - theirs.keys(), ours, put)
+        seen: set[UUID] = set()
+        suspects: dict[UUID, dict[UUID, datetime]] = {}
+        for pages in self._runs.unfinished(), self._runs.ended_since(self._ended_since - self._settled - OVERLAP):
+            async for page in pages:
+                theirs = {ident: run for run in page if (ident := UUID(run["id"])) not in seen}
+                suspects |= await self._mend(theirs, broken, settled_before, put)
+                seen |= theirs.keys()
+        ours = await self._store.unfinished(self._health.name)
+        theirs = {UUID(run["id"]): run async for run in self._runs.with_ids((ours.keys() | broken) - seen)}
+        suspects |= await self._mend(theirs, broken, settled_before, put)
+        await self._announce_deleted(ours.keys() - seen - theirs.keys(), ours, put)
         await settle(self._health.name, put)
         await self._store.mended(broken - suspects.keys(), settled_before, suspected=suspects.keys())
         self._suspects = {event: since for events in suspects.values() for event, since in events.items()}

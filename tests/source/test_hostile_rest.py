@@ -204,4 +204,4 @@ async def test_answer_that_is_no_list_of_runs_or_states_is_to_be_tried_again(
     with pytest.raises(ConnectionLost, match="no list"):
         await RunsApi(api).states("a run")
     with pytest.raises(ConnectionLost, match="no list"):
-        _ = [run async for run in RunsApi(api).unfinished()]
+        _ = [page async for page in RunsApi(api).unfinished()]
