@@ -4,7 +4,6 @@ It is kept for the next time. Runs, records and events are as appends leave them
 is counted. A million runs take minutes so, and a good part of an hour if they are appended.
 """
 
-import sqlite3
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -23,7 +22,7 @@ from schemas import Event, StateType
 from schemas.event import Resource
 from streamer.model import Net, Record, RunState
 from streamer.store import ledger, run_rows, segments
-from streamer.store.connection import connect, transaction
+from streamer.store.connection import SqliteConnection, connect, transaction
 from streamer.store.migrations import STEPS, migrate
 from streamer.testing import an_event
 from streamer.timestamps import to_micros
@@ -176,7 +175,7 @@ def uuid7_by(random: Random, moment: datetime) -> UUID:
     return UUID(int=milliseconds << 80 | 7 << 76 | first << 64 | 2 << 62 | rest)
 
 
-def _write(connection: sqlite3.Connection, block: Sequence[tuple[RunState, Sequence[Moved]]]) -> None:
+def _write(connection: SqliteConnection, block: Sequence[tuple[RunState, Sequence[Moved]]]) -> None:
     run_rows.save(connection, (run for run, _ in block), {})
     moved = sorted((each for _, moves in block for each in moves), key=lambda each: each.occurred)
     first = connection.execute("SELECT coalesce(max(seq), 0) + 1 FROM records").fetchone()[0]
@@ -200,7 +199,7 @@ def _event(moved: Moved) -> Event:
     return event
 
 
-def _write_names(connection: sqlite3.Connection) -> None:
+def _write_names(connection: SqliteConnection) -> None:
     flows = [*FLOWS, NEVER_WELL]
     pools = [f"pool-{number}" for number in range(5)]
     names = {

@@ -3,7 +3,6 @@
 It owns the promise of exactness: whatever follows from an event is written with it, or not at all.
 """
 
-import sqlite3
 import time
 from collections import Counter as Tally
 from collections import defaultdict
@@ -33,6 +32,7 @@ from streamer.model import (
 )
 from streamer.runs import about_run, advance, continues
 from streamer.store import alerts, beats, chains, finishes, history, ledger, quarantine, run_rows, segments
+from streamer.store.engine import Connection
 from streamer.timestamps import to_micros
 
 
@@ -60,7 +60,7 @@ class Folded:
     ends: list[Transition] = field(default_factory=list)
 
 
-def append(connection: sqlite3.Connection, source_id: int, source: SourceState, batch: Batch, by: Counting) -> Appended:
+def append(connection: Connection, source_id: int, source: SourceState, batch: Batch, by: Counting) -> Appended:
     """Write a batch inside the caller's transaction, and return what of it was new."""
     quarantine.release(connection, [each.id for each in batch.events])
     _admit(connection, source_id, source, _without_beats(batch.passed_over), batch.net)
@@ -86,7 +86,7 @@ def append(connection: sqlite3.Connection, source_id: int, source: SourceState, 
     return Appended(records, fresh_beats, totals, measured, examples, duplicates=duplicates, expired=expired)
 
 
-def learn(connection: sqlite3.Connection, source: SourceState, dues: Dues, by: Counting) -> Appended:
+def learn(connection: Connection, source: SourceState, dues: Dues, by: Counting) -> Appended:
     """Note when runs should have started; where nobody knows, take when they were first seen."""
     known = run_rows.load(connection, dues.due)
     folded = Folded({ident: run.but(due=dues.due[ident] or run.seen_at) for ident, run in known.items()}, known)
@@ -100,7 +100,7 @@ def _without_beats(events: Sequence[Event]) -> list[Event]:
 
 
 def _admit(
-    connection: sqlite3.Connection, source_id: int, source: SourceState, events: Sequence[Event], net: Net
+    connection: Connection, source_id: int, source: SourceState, events: Sequence[Event], net: Net
 ) -> tuple[list[Event], int]:
     """Enter the ids in the ledger; return the events whose id was not there, each once, the first winning.
 
@@ -118,22 +118,17 @@ def _admit(
     return fresh, len(events) - len(in_time)
 
 
-def _keep(connection: sqlite3.Connection, source_id: int, source: SourceState, events: Sequence[Event]) -> list[Record]:
+def _keep(connection: Connection, source_id: int, source: SourceState, events: Sequence[Event]) -> list[Record]:
     if not events:
         return []
-    start = newest_seq(connection)
+    start = connection.newest_seq()
     records = [Record(seq, source.name, event) for seq, event in enumerate(events, start + 1)]
     connection.executemany(
         "INSERT INTO records VALUES (?, ?, ?, ?, ?, ?, ?, ?)", [_record_row(source_id, record) for record in records]
     )
+    connection.given(records[-1].seq)
     segments.write(connection, source_id, records)
     return records
-
-
-def newest_seq(connection: sqlite3.Connection) -> int:
-    """Return the newest `seq` ever given, also when the records themselves were pruned."""
-    row = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'records'").fetchone()
-    return row[0] if row else 0
 
 
 def _record_row(source_id: int, record: Record) -> tuple[object, ...]:
@@ -143,7 +138,7 @@ def _record_row(source_id: int, record: Record) -> tuple[object, ...]:
     return (record.seq, event.id.bytes, source_id, run, to_micros(event.occurred), event.kind, *between)
 
 
-def _fold(connection: sqlite3.Connection, source: SourceState, events: Sequence[Event]) -> Folded:
+def _fold(connection: Connection, source: SourceState, events: Sequence[Event]) -> Folded:
     """Fold events into their runs, which are not saved yet."""
     about = [(run, each) for each in events if (run := about_run(each))]
     known = run_rows.load(connection, {run for run, _ in about})
@@ -161,7 +156,7 @@ def _fold(connection: sqlite3.Connection, source: SourceState, events: Sequence[
     return folded
 
 
-def _measure(connection: sqlite3.Connection, source: SourceState, folded: Folded, by: Counting) -> list[Measured]:
+def _measure(connection: Connection, source: SourceState, folded: Folded, by: Counting) -> list[Measured]:
     """Measure the times of runs of which both ends are known, and nothing is missing in between."""
     put_off = finishes.waiting(connection, folded.runs.keys())
     ends: dict[UUID, list[Finish]] = defaultdict(list, put_off)
@@ -212,35 +207,37 @@ def _raised(
     return raised, examples
 
 
-def raise_counters(connection: sqlite3.Connection, raised: Tally[Counter]) -> dict[Counter, int]:
+def raise_counters(connection: Connection, raised: Tally[Counter]) -> dict[Counter, int]:
     """Add to the stored counters; return their absolute values."""
     values, now = {}, time.time_ns() // 1000
     for counter, by in raised.items():
         labels, more = (orjson.dumps(each).decode() for each in (counter.labels, counter.more))
         row = connection.execute(
             "INSERT INTO counters VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
-            " ON CONFLICT DO UPDATE SET value = value + excluded.value, raised = excluded.raised RETURNING value",
+            " ON CONFLICT (family, source, flow, deployment, work_pool, labels, more)"
+            " DO UPDATE SET value = counters.value + excluded.value, raised = excluded.raised RETURNING value",
             (*counter[:5], labels, more, by, now),
         ).fetchone()
         values[counter] = row[0]
     return values
 
 
-def _name(connection: sqlite3.Connection, events: Iterable[Event]) -> dict[str, str]:
+def _name(connection: Connection, events: Iterable[Event]) -> dict[str, str]:
     """Keep the newest name of each id; return those that were told anew."""
     rows = [(ident, name, to_micros(moment)) for ident, (moment, name) in counting.names(events).items()]
     if not rows:
         return {}
     newest = connection.execute(
-        "INSERT INTO names SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(?)"
-        " WHERE true ON CONFLICT DO UPDATE SET name = excluded.name, occurred = excluded.occurred"
-        " WHERE (occurred, name) < (excluded.occurred, excluded.name) RETURNING id, name",
+        "INSERT INTO names SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'),"
+        " CAST(json_extract(value, '$[2]') AS BIGINT) FROM json_each(?) WHERE true"
+        " ON CONFLICT (id) DO UPDATE SET name = excluded.name, occurred = excluded.occurred"
+        " WHERE (names.occurred, names.name) < (excluded.occurred, excluded.name) RETURNING id, name",
         (orjson.dumps(rows).decode(),),
     )
     return dict(newest.fetchall())
 
 
-def _move_watermark(connection: sqlite3.Connection, source_id: int, watermark: datetime) -> None:
+def _move_watermark(connection: Connection, source_id: int, watermark: datetime) -> None:
     connection.execute(
         "UPDATE sources SET watermark = max(coalesce(watermark, 0), ?) WHERE id = ?", (to_micros(watermark), source_id)
     )

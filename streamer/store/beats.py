@@ -4,7 +4,6 @@ A beat is told from others by its run and when it occurred; its id is entered no
 outweigh all the rest. One that is older than a full ring may have been in it, and is passed over.
 """
 
-import sqlite3
 from array import array
 from bisect import bisect_left
 from collections import defaultdict
@@ -14,6 +13,7 @@ from uuid import UUID
 
 from schemas import Heartbeat
 from streamer.model import Beat
+from streamer.store.engine import Connection
 from streamer.store.many import THESE, joined
 from streamer.timestamps import to_micros
 
@@ -23,7 +23,7 @@ Ring: TypeAlias = "array[int]"
 """The two times of each beat, one after the other, by when the beats occurred."""
 
 
-def add(connection: sqlite3.Connection, beats: Iterable[Heartbeat]) -> list[Heartbeat]:
+def add(connection: Connection, beats: Iterable[Heartbeat]) -> list[Heartbeat]:
     """Keep these beats; return those that are new."""
     by_run: dict[UUID, list[Heartbeat]] = defaultdict(list)
     for beat in beats:
@@ -35,7 +35,7 @@ def add(connection: sqlite3.Connection, beats: Iterable[Heartbeat]) -> list[Hear
         ring = rings.setdefault(run, array("q"))
         fresh += [beat for beat in its_beats if enter(ring, times_of(beat))]
     rows = ((run.bytes, ring.tobytes()) for run, ring in rings.items())
-    connection.executemany("INSERT INTO beats VALUES (?, ?) ON CONFLICT DO UPDATE SET ring = excluded.ring", rows)
+    connection.executemany("INSERT INTO beats VALUES (?, ?) ON CONFLICT (run) DO UPDATE SET ring = excluded.ring", rows)
     return fresh
 
 
@@ -45,7 +45,7 @@ def read(ring: bytes | None) -> tuple[Beat, ...]:
     return tuple(Beat(*pair) for pair in zip(numbers[::2], numbers[1::2], strict=True))
 
 
-def forget(connection: sqlite3.Connection, runs: Iterable[UUID]) -> None:
+def forget(connection: Connection, runs: Iterable[UUID]) -> None:
     """Drop the rings of these runs."""
     connection.execute(f"DELETE FROM beats WHERE run IN {THESE}", joined(runs))
 
@@ -71,6 +71,6 @@ def times_of(beat: Heartbeat) -> Beat:
     return Beat(occurred, to_micros(beat.received) if beat.received else occurred)
 
 
-def _load(connection: sqlite3.Connection, runs: Iterable[UUID]) -> dict[UUID, Ring]:
+def _load(connection: Connection, runs: Iterable[UUID]) -> dict[UUID, Ring]:
     rows = connection.execute(f"SELECT run, ring FROM beats WHERE run IN {THESE}", joined(runs))
     return {UUID(bytes=run): array("q", ring) for run, ring in rows}

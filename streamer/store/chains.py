@@ -5,22 +5,27 @@ gone by the time it is looked at. The first `Scheduled` of a run that the schedu
 that its absence is no break.
 """
 
-import sqlite3
 from collections import Counter
 from collections.abc import Collection, Iterable
 from uuid import UUID
 
 from schemas import Kind, StateType, Transition
 from streamer.store import ledger
+from streamer.store.engine import Connection
 from streamer.store.many import THESE, joined
 from streamer.timestamps import to_micros
 
 _NONE = b""
 """Nothing is known to be missing: the transition just did not start from the state that was shown."""
 
+_STAY = """
+    INSERT INTO breaks SELECT run, ?, source, max(occurred) FROM breaks WHERE run = ? GROUP BY run, source
+    ON CONFLICT (run, missing) DO UPDATE SET occurred = excluded.occurred
+"""
+
 
 def note(
-    connection: sqlite3.Connection,
+    connection: Connection,
     source_id: int,
     transitions: Collection[Transition],
     *,
@@ -47,12 +52,13 @@ def note(
     if not breaks:
         return
     connection.executemany(
-        "INSERT INTO breaks VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET occurred = max(occurred, excluded.occurred)",
+        "INSERT INTO breaks VALUES (?, ?, ?, ?)"
+        " ON CONFLICT (run, missing) DO UPDATE SET occurred = max(breaks.occurred, excluded.occurred)",
         [(event.run.bytes, ident, source_id, to_micros(event.occurred)) for event, ident in breaks],
     )
 
 
-def broken(connection: sqlite3.Connection, source_id: int, before: int, limit: int) -> set[UUID]:
+def broken(connection: Connection, source_id: int, before: int, limit: int) -> set[UUID]:
     """Return the runs with a break since before a time."""
     rows = connection.execute(
         "SELECT DISTINCT run FROM breaks WHERE source = ? AND occurred < ?"
@@ -62,29 +68,31 @@ def broken(connection: sqlite3.Connection, source_id: int, before: int, limit: i
     return {UUID(bytes=run) for (run,) in rows}
 
 
-def incomplete(connection: sqlite3.Connection, runs: Collection[UUID]) -> set[UUID]:
+def incomplete(connection: Connection, runs: Collection[UUID]) -> set[UUID]:
     """Return of which of these runs something is known to be missing."""
     query = f"SELECT run FROM breaks WHERE run IN {THESE} AND missing != ?3 AND missing NOT IN (SELECT id FROM ledger)"
     return {UUID(bytes=run) for (run,) in connection.execute(query, (*joined(runs), _NONE))} if runs else set()
 
 
-def mended(connection: sqlite3.Connection, runs: Collection[UUID], before: int, suspected: Collection[UUID]) -> None:
+def mended(connection: Connection, runs: Collection[UUID], before: int, suspected: Collection[UUID]) -> None:
     """Forget the breaks of these runs, as they were before a time, and all that mended themselves.
 
     Those of the suspected stay: they are to be looked into once more, even if what was missing has come.
     """
-    stay = [(_NONE, run.bytes) for run in suspected]
-    connection.executemany("UPDATE OR REPLACE breaks SET missing = ? WHERE run = ?", stay)
+    connection.executemany(_STAY, [(_NONE, run.bytes) for run in suspected])
+    connection.executemany(
+        "DELETE FROM breaks WHERE run = ? AND missing != ?", [(run.bytes, _NONE) for run in suspected]
+    )
     connection.executemany("DELETE FROM breaks WHERE run = ? AND occurred < ?", [(run.bytes, before) for run in runs])
     connection.execute("DELETE FROM breaks WHERE missing IN (SELECT id FROM ledger)")
 
 
-def _is_missed(connection: sqlite3.Connection, run: UUID, ident: UUID) -> bool:
+def _is_missed(connection: Connection, run: UUID, ident: UUID) -> bool:
     query = "SELECT 1 FROM breaks WHERE run = ? AND missing = ?"
     return connection.execute(query, (run.bytes, ident.bytes)).fetchone() is not None
 
 
-def _follows_the_one_before(connection: sqlite3.Connection, event: Transition) -> bool:
+def _follows_the_one_before(connection: Connection, event: Transition) -> bool:
     """Tell whether a transition starts from the newest of its run that occurred before it, if we have one."""
     before = connection.execute(
         "SELECT id, to_type FROM records WHERE run = ? AND occurred < ? AND kind = ?"

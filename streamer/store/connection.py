@@ -3,11 +3,15 @@
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from fnmatch import fnmatchcase
 from pathlib import Path
+from time import monotonic
 from types import NoneType
+from typing import Any
 from urllib.parse import quote
 
 from streamer.errors import StoreError
+from streamer.store.engine import ASK_FOR_LESS
 
 _HINTS = (
     ("malformed", "the file is damaged: restore a backup with `streamer store restore`, or move it away"),
@@ -23,6 +27,9 @@ _HINTS = (
     ("not a directory", "a part of the path is a file: choose another --store"),
     ("file exists", "a part of the path is a file: choose another --store"),
 )
+
+STEPS = 10_000
+"""Of SQLite's machine between two looks at the clock: about a millisecond."""
 
 PAGES_IN_LOG = 8_000
 """32 MB: of pages that many appends change, each is copied to the file once in so many, not at each append."""
@@ -50,11 +57,54 @@ def _may_pass(error: Exception) -> bool:
     return (getattr(error, "sqlite_errorcode", 0) & 0xFF) in _PASSING
 
 
-def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
+class SqliteConnection(sqlite3.Connection):
+    """SQLite, with what the store asks a database for."""
+
+    def __init__(self, *where: Any, **how: Any) -> None:
+        super().__init__(*where, **how)
+        self.create_function("matches", 2, _matches, deterministic=True)
+
+    def newest_seq(self) -> int:
+        """Return the newest `seq` ever given, also when the records themselves were pruned."""
+        row = self.execute("SELECT seq FROM sqlite_sequence WHERE name = 'records'").fetchone()
+        return row[0] if row else 0
+
+    def given(self, seq: int) -> None:
+        """SQLite itself keeps which `seq` was the newest."""
+
+    def bytes_used(self) -> int:
+        """Return what is in use of the file, which does not shrink by itself."""
+        size, pages, free = (
+            self.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_size", "page_count", "freelist_count")
+        )
+        used: int = size * (pages - free)
+        return used
+
+    @contextmanager
+    def at_most(self, seconds: float) -> Iterator[None]:
+        """Give up what takes longer in the block: raise `StoreError`."""
+        end = monotonic() + seconds
+        self.set_progress_handler(lambda: monotonic() > end, STEPS)
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_INTERRUPT:
+                raise
+            raise StoreError(f"the answer was not found within {seconds:g} s", ASK_FOR_LESS) from error
+        finally:
+            self.set_progress_handler(None, 0)
+
+
+def connect(path: Path, *, read_only: bool = False) -> SqliteConnection:
     """Return a connection in autocommit mode; the writer's syncs each commit to the disk."""
     mode = "ro" if read_only else "rwc"
     connection = sqlite3.connect(
-        f"file:{quote(str(path))}?mode={mode}", uri=True, isolation_level=None, check_same_thread=False, timeout=10
+        f"file:{quote(str(path))}?mode={mode}",
+        uri=True,
+        isolation_level=None,
+        check_same_thread=False,
+        timeout=10,
+        factory=SqliteConnection,
     )
     try:
         if not read_only:
@@ -69,8 +119,13 @@ def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
     return connection
 
 
+def _matches(value: str | None, glob: str) -> bool:
+    """Tell whether a glob matches that SQLite's own operator reads in another way: with classes of characters."""
+    return value is not None and fnmatchcase(value, glob)
+
+
 @contextmanager
-def transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+def transaction(connection: SqliteConnection) -> Iterator[SqliteConnection]:
     """Commit what the block wrote, or nothing of it."""
     connection.execute("BEGIN IMMEDIATE")
     try:

@@ -1,11 +1,11 @@
 """How far each reader has come; a reader that is configured no more stays here until somebody forgets it."""
 
-import sqlite3
 from dataclasses import dataclass
 from datetime import datetime
 
 from streamer.model import ALERTS_READER, Cursor
-from streamer.store import appending, segments
+from streamer.store import segments
+from streamer.store.engine import Connection
 from streamer.timestamps import from_micros, to_micros
 
 
@@ -19,43 +19,47 @@ class Reader:
     dead_letters: int
 
 
-def find(connection: sqlite3.Connection, reader: str) -> Cursor | None:
+def find(connection: Connection, reader: str) -> Cursor | None:
     """Return a reader's cursor, if it has one."""
     row = connection.execute("SELECT seq, since FROM cursors WHERE reader = ?", (reader,)).fetchone()
     return row and Cursor(row[0], None if row[1] is None else from_micros(row[1]))
 
 
-def begun(connection: sqlite3.Connection, since: datetime | None) -> Cursor:
+def begun(connection: Connection, since: datetime | None) -> Cursor:
     """Return the cursor of a new reader: before the first record that occurred since a time, or at the head."""
     first = None if since is None else segments.first_since(connection, to_micros(since))
-    return Cursor(appending.newest_seq(connection) if first is None else first - 1, since)
+    return Cursor(connection.newest_seq() if first is None else first - 1, since)
 
 
-def put(connection: sqlite3.Connection, reader: str, cursor: Cursor) -> None:
+def put(connection: Connection, reader: str, cursor: Cursor) -> None:
     """Keep a reader's cursor as it is given."""
     since = None if cursor.since is None else to_micros(cursor.since)
-    connection.execute("INSERT OR REPLACE INTO cursors VALUES (?, ?, ?)", (reader, cursor.seq, since))
+    connection.execute(
+        "INSERT INTO cursors VALUES (?, ?, ?)"
+        " ON CONFLICT (reader) DO UPDATE SET seq = excluded.seq, since = excluded.since",
+        (reader, cursor.seq, since),
+    )
 
 
-def commit(connection: sqlite3.Connection, reader: str, seq: int) -> None:
+def commit(connection: Connection, reader: str, seq: int) -> None:
     """Move a reader's cursor on to a `seq`, never back."""
     connection.execute("UPDATE cursors SET seq = max(seq, ?) WHERE reader = ?", (seq, reader))
 
 
-def between(connection: sqlite3.Connection, low: int, high: int) -> int:
+def between(connection: Connection, low: int, high: int) -> int:
     """Return how many records are beyond one `seq`, up to another."""
     query = "SELECT count(*) FROM records WHERE seq > ? AND seq <= ?"
     number: int = connection.execute(query, (low, high)).fetchone()[0]
     return number
 
 
-def pending_since(connection: sqlite3.Connection, seq: int) -> datetime | None:
+def pending_since(connection: Connection, seq: int) -> datetime | None:
     """Return when the next record beyond a `seq` occurred; None if there is none."""
     row = connection.execute("SELECT occurred FROM records WHERE seq > ? ORDER BY seq LIMIT 1", (seq,)).fetchone()
     return row and from_micros(row[0])
 
 
-def readers(connection: sqlite3.Connection) -> list[Reader]:
+def readers(connection: Connection) -> list[Reader]:
     """Return all readers that are sinks, by name."""
     acked = dict(connection.execute("SELECT reader, seq FROM cursors WHERE reader != ?", (ALERTS_READER,)))
     buried = dict(connection.execute("SELECT sink, count(*) FROM dead_letters GROUP BY sink"))
@@ -70,7 +74,7 @@ def readers(connection: sqlite3.Connection) -> list[Reader]:
     ]
 
 
-def forget(connection: sqlite3.Connection, reader: str) -> tuple[int, int]:
+def forget(connection: Connection, reader: str) -> tuple[int, int]:
     """Drop a reader's cursor and dead letters; return how many there were of each."""
     cursors = connection.execute("DELETE FROM cursors WHERE reader = ?", (reader,)).rowcount
     return cursors, connection.execute("DELETE FROM dead_letters WHERE sink = ?", (reader,)).rowcount

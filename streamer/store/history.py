@@ -4,7 +4,6 @@ Phantoms, the events of states that were rolled back, are marked, and kept out o
 stay in the log, and counters never fall: transitions less phantoms are the states that the server has.
 """
 
-import sqlite3
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from uuid import UUID
@@ -14,13 +13,14 @@ from schemas.ours import NoticeAbout
 from streamer.model import Record, RunState
 from streamer.runs import about_run, advance
 from streamer.store import run_rows, segments
+from streamer.store.engine import Connection
 from streamer.store.many import THESE, joined
 from streamer.timestamps import from_micros, to_micros
 
 _REAL = "FROM records WHERE run = ? AND id NOT IN (SELECT id FROM phantoms)"
 
 
-def mark_phantoms(connection: sqlite3.Connection, notices: Iterable[Notice]) -> None:
+def mark_phantoms(connection: Connection, notices: Iterable[Notice]) -> None:
     """Mark what these notices call phantoms, and show their runs without them."""
     for notice in notices:
         if notice.about is NoticeAbout.PHANTOM and notice.run_id and notice.announcement.event:
@@ -31,12 +31,12 @@ def mark_phantoms(connection: sqlite3.Connection, notices: Iterable[Notice]) -> 
             run_rows.save(connection, [_without_phantoms(connection, run) for run in known.values()], known)
 
 
-def records(connection: sqlite3.Connection, run: UUID) -> list[Record]:
+def records(connection: Connection, run: UUID) -> list[Record]:
     """Return the run's records that are in the log, phantoms left out, in the order in which they came."""
     return records_of(connection, [run])[run]
 
 
-def records_of(connection: sqlite3.Connection, runs: Sequence[UUID]) -> dict[UUID, list[Record]]:
+def records_of(connection: Connection, runs: Sequence[UUID]) -> dict[UUID, list[Record]]:
     """Return the records of each of these runs that are in the log, as `records` does."""
     query = f"SELECT seq, run FROM records WHERE run IN {THESE} AND id NOT IN (SELECT id FROM phantoms)"
     of = {seq: UUID(bytes=run) for seq, run in connection.execute(query, joined(runs))}
@@ -46,20 +46,20 @@ def records_of(connection: sqlite3.Connection, runs: Sequence[UUID]) -> dict[UUI
     return found
 
 
-def transitions(connection: sqlite3.Connection, run: UUID) -> dict[UUID, datetime]:
+def transitions(connection: Connection, run: UUID) -> dict[UUID, datetime]:
     """Return the ids of a run's transitions with when they occurred, phantoms left out."""
     rows = connection.execute(f"SELECT id, occurred {_REAL} AND kind = ?", (run.bytes, Kind.TRANSITION))
     return {UUID(bytes=ident): from_micros(occurred) for ident, occurred in rows}
 
 
-def newest_transition(connection: sqlite3.Connection, run: UUID) -> Event | None:
+def newest_transition(connection: Connection, run: UUID) -> Event | None:
     """Return the run's newest transition that is in the log."""
     query = f"SELECT seq {_REAL} AND kind = ? ORDER BY occurred DESC, seq DESC LIMIT 1"
     seqs = [seq for (seq,) in connection.execute(query, (run.bytes, Kind.TRANSITION))]
     return next((record.event for record in segments.read_these(connection, seqs)), None)
 
 
-def _without_phantoms(connection: sqlite3.Connection, run: RunState) -> RunState:
+def _without_phantoms(connection: Connection, run: RunState) -> RunState:
     """Return the run as its records tell it, with what they do not tell."""
     told = RunState(id=run.id, source=run.source, name=run.name)
     for record in records(connection, run.id):

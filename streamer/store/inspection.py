@@ -1,6 +1,5 @@
 """Answers to questions about runs, flows and deployments, in milliseconds where an index leads to what is asked for."""
 
-import sqlite3
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Protocol, TypeVar
 
@@ -9,6 +8,7 @@ from streamer.model import RunState
 from streamer.questions import Count, DeploymentQuery, FlowQuery, Page, Place, RunQuery, Summary
 from streamer.search import ANY, Condition, Search
 from streamer.store import run_conditions, run_rows, run_terms, run_ways, summaries
+from streamer.store.engine import Connection
 from streamer.store.run_terms import PARTIES, Bound
 
 T = TypeVar("T")
@@ -17,7 +17,7 @@ T = TypeVar("T")
 class Ask(Protocol):
     """How a question gets to the store: the work is done on a thread that has a connection."""
 
-    def __call__(self, work: Callable[[sqlite3.Connection], T], /) -> Awaitable[T]:
+    def __call__(self, work: Callable[[Connection], T], /) -> Awaitable[T]:
         """Return what the work returns."""
         ...
 
@@ -49,7 +49,7 @@ class Inspection:
         return await self._ask(lambda connection: names_in(connection, runs))
 
 
-def page(connection: sqlite3.Connection, query: RunQuery) -> Page:
+def page(connection: Connection, query: RunQuery) -> Page:
     """Return a page of runs."""
     found = _found(connection, query, ANY, query.limit + 1)
     shown, rest = found[: query.limit], found[query.limit :]
@@ -58,16 +58,15 @@ def page(connection: sqlite3.Connection, query: RunQuery) -> Page:
     return Page(runs, str(following) if following else None, names_in(connection, runs))
 
 
-def searched(connection: sqlite3.Connection, search: Search) -> Page:
+def searched(connection: Connection, search: Search) -> Page:
     """Return the runs that meet a condition."""
     runs = [run for _, run in _found(connection, search.query, search.where, search.limit, search.offset)]
     return Page(runs, names=names_in(connection, runs))
 
 
 def _found(
-    connection: sqlite3.Connection, query: RunQuery, where: Condition, limit: int, offset: int = 0
+    connection: Connection, query: RunQuery, where: Condition, limit: int, offset: int = 0
 ) -> list[tuple[int, RunState]]:
-    run_terms.prepare(connection)
     bound, ids = Bound(), run_terms.parties(connection, query)
     terms = [*run_terms.terms(query, ids, bound), run_conditions.term(where, run_conditions.RUN, bound)]
     in_order = run_ways.page(connection, query, terms, list(run_ways.ways(query, ids, bound)), bound)
@@ -75,9 +74,8 @@ def _found(
     return sorted(run_rows.listed(connection, wanted, bound), key=_place, reverse=not query.oldest_first)
 
 
-def count(connection: sqlite3.Connection, query: RunQuery, where: Condition = ANY) -> Count:
+def count(connection: Connection, query: RunQuery, where: Condition = ANY) -> Count:
     """Return how many runs there are, and how many in each type of state."""
-    run_terms.prepare(connection)
     bound, ids = Bound(), run_terms.parties(connection, query)
     key = run_terms.KEYS[query.order]
     terms = [*run_terms.terms(query, ids, bound), *run_terms.times(query, key, bound)]
@@ -88,7 +86,7 @@ def count(connection: sqlite3.Connection, query: RunQuery, where: Condition = AN
     return Count(sum(by_state.values()), by_state)
 
 
-def names_in(connection: sqlite3.Connection, runs: Iterable[RunState]) -> Mapping[str, str]:
+def names_in(connection: Connection, runs: Iterable[RunState]) -> Mapping[str, str]:
     """Return the names by id of all that these runs belong to."""
     bound = Bound()
     ids = {ident for run in runs for column in PARTIES if (ident := getattr(run, column))}

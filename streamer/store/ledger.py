@@ -5,7 +5,6 @@ The server's totals are by name, so the ledger is too: `class` tells heartbeats 
 of what the server does not have (we made it, or it was lost before the server wrote it). `net` brought it first.
 """
 
-import sqlite3
 from collections.abc import Collection, Iterable, Sequence
 from uuid import UUID
 
@@ -14,6 +13,7 @@ import orjson
 from schemas.event import FLOW_RUN_PREFIX
 from schemas.flow_run import HEARTBEAT_NAME
 from streamer.model import Net
+from streamer.store.engine import Connection
 from streamer.store.many import THESE, joined
 
 EVENT, HEARTBEAT, OUTSIDE = CLASSES = range(3)
@@ -23,7 +23,7 @@ Entry = tuple[UUID, int, str]
 """An event's id, when it occurred in microseconds, and its name."""
 
 
-def admit(connection: sqlite3.Connection, source_id: int, entries: Sequence[Entry], net: Net) -> set[bytes]:
+def admit(connection: Connection, source_id: int, entries: Sequence[Entry], net: Net) -> set[bytes]:
     """Enter the ids; return those that were not there, as bytes."""
     if not entries:
         return set()
@@ -32,7 +32,8 @@ def admit(connection: sqlite3.Connection, source_id: int, entries: Sequence[Entr
     on_server = net is not Net.STATES
     new = connection.execute(
         "INSERT INTO ledger (id, source, occurred, class, on_server, net)"
-        " SELECT substr(?1, 16 * key + 1, 16), ?2, json_extract(value, '$[0]'), json_extract(value, '$[1]'), ?3, ?4"
+        " SELECT substr(?1, 16 * CAST(key AS INTEGER) + 1, 16), ?2, CAST(json_extract(value, '$[0]') AS BIGINT),"
+        " CAST(json_extract(value, '$[1]') AS INTEGER), ?3, ?4"
         " FROM json_each(?5) WHERE true ON CONFLICT DO NOTHING RETURNING id",
         (joined(ids)[0], source_id, on_server, NETS.index(net), rows),
     )
@@ -42,24 +43,24 @@ def admit(connection: sqlite3.Connection, source_id: int, entries: Sequence[Entr
     return fresh
 
 
-def count(connection: sqlite3.Connection, source_id: int, start: int, last: int) -> int:
+def count(connection: Connection, source_id: int, start: int, last: int) -> int:
     """Return how many events but heartbeats the server is known to have between two times, both included."""
     found: int = connection.execute(f"SELECT count(*) {_IN_WINDOW}", (source_id, start, last)).fetchone()[0]
     return found
 
 
-def ids(connection: sqlite3.Connection, source_id: int, start: int, last: int) -> set[UUID]:
+def ids(connection: Connection, source_id: int, start: int, last: int) -> set[UUID]:
     """Return the ids that `count` counts."""
     rows = connection.execute(f"SELECT id {_IN_WINDOW}", (source_id, start, last))
     return {UUID(bytes=row[0]) for row in rows}
 
 
-def absent(connection: sqlite3.Connection, missing: Collection[UUID]) -> None:
+def absent(connection: Connection, missing: Collection[UUID]) -> None:
     """Note that the server does not have these."""
     _set_on_server(connection, missing, present=False)
 
 
-def known(connection: sqlite3.Connection, wanted: Collection[UUID]) -> set[UUID]:
+def known(connection: Connection, wanted: Collection[UUID]) -> set[UUID]:
     """Return which of these ids are in the ledger."""
     if not wanted:
         return set()
@@ -67,7 +68,7 @@ def known(connection: sqlite3.Connection, wanted: Collection[UUID]) -> set[UUID]
     return {UUID(bytes=row[0]) for row in rows}
 
 
-def forget(connection: sqlite3.Connection, source_id: int, before: int, *, limit: int) -> int:
+def forget(connection: Connection, source_id: int, before: int, *, limit: int) -> int:
     """Drop ids of what occurred before a time, at most so many of each class; return how many went."""
     return sum(
         connection.execute(
@@ -80,7 +81,7 @@ def forget(connection: sqlite3.Connection, source_id: int, before: int, *, limit
     )
 
 
-def release(connection: sqlite3.Connection, ids: Iterable[UUID]) -> None:
+def release(connection: Connection, ids: Iterable[UUID]) -> None:
     """Drop these ids, so that they can be admitted again."""
     connection.execute(f"DELETE FROM ledger WHERE id IN {THESE}", joined(ids))
 
@@ -88,7 +89,7 @@ def release(connection: sqlite3.Connection, ids: Iterable[UUID]) -> None:
 _IN_WINDOW = f"FROM ledger WHERE source = ? AND class = {EVENT} AND on_server = 1 AND occurred BETWEEN ? AND ?"
 
 
-def _set_on_server(connection: sqlite3.Connection, ids: Collection[UUID], *, present: bool) -> None:
+def _set_on_server(connection: Connection, ids: Collection[UUID], *, present: bool) -> None:
     query = f"UPDATE ledger SET on_server = ?3 WHERE on_server != ?3 AND id IN {THESE}"
     connection.execute(query, (*joined(ids), present))
 

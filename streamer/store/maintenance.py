@@ -9,7 +9,7 @@ from pathlib import Path
 from streamer.errors import ConfigError, StoreError
 from streamer.model import Family
 from streamer.store import ledger
-from streamer.store.connection import beside, connect, in_words, size_on_disk, transaction
+from streamer.store.connection import SqliteConnection, beside, connect, in_words, size_on_disk, transaction
 from streamer.store.lock import StoreLock, service_address
 from streamer.store.migrations import require_known, schema_version
 from streamer.timestamps import from_micros
@@ -61,7 +61,7 @@ def accounts(path: Path) -> list[Account]:
         return [_account(store, number, name) for number, name in store.execute("SELECT id, name FROM sources")]
 
 
-def _account(store: sqlite3.Connection, number: int, name: str) -> Account:
+def _account(store: SqliteConnection, number: int, name: str) -> Account:
     query = "SELECT net, class, on_server, count(*) FROM ledger WHERE source = ? GROUP BY 1, 2, 3"
     groups = store.execute(query, (number,)).fetchall()
     events = [group for group in groups if group[1] == ledger.EVENT]
@@ -152,7 +152,7 @@ def _check(path: Path) -> None:
             raise StoreError(f"{path} is no sound store: {verdict if version else 'it has no schema'}")
 
 
-def _copy(source: sqlite3.Connection, target: Path) -> None:
+def _copy(source: SqliteConnection, target: Path) -> None:
     """Copy a store with what is still in SQLite's log into one new file."""
     target.unlink(missing_ok=True)
     with closing(sqlite3.connect(target)) as copy:
@@ -171,11 +171,11 @@ def _set_aside(path: Path) -> None:
             beside(path, suffix).rename(beside(aside, suffix))
 
 
-def _sources(store: sqlite3.Connection) -> Iterator[tuple[str, str]]:
+def _sources(store: SqliteConnection) -> Iterator[tuple[str, str]]:
     for name, identity, epoch, watermark in store.execute("SELECT name, identity, epoch, watermark FROM sources"):
         complete = f", complete up to {from_micros(watermark).isoformat()}" if watermark else ""
         yield name, f"{identity}, counting since {from_micros(epoch).isoformat()}{complete}"
 
 
-def _one(store: sqlite3.Connection, query: str) -> str:
+def _one(store: SqliteConnection, query: str) -> str:
     return str(store.execute(query).fetchone()[0])

@@ -5,7 +5,7 @@ from uuid import UUID
 
 import orjson
 
-THESE = "(SELECT substr(?1, 16 * value + 1, 16) FROM json_each(?2))"
+THESE = "(SELECT substr(?1, 16 * CAST(value AS INTEGER) + 1, 16) FROM json_each(?2))"
 """What stands after `IN` in a query whose first two parameters are `joined(…)`."""
 
 

@@ -5,13 +5,13 @@ is told. Ids outlive their records until a horizon, so that what is read again i
 before the horizon and comes now is dropped, since nobody can say whether it was counted.
 """
 
-import sqlite3
 from collections.abc import Collection
 from datetime import datetime, timedelta
 from uuid import UUID
 
 from streamer.model import Pruned, Retention
 from streamer.store import beats, finishes, ledger
+from streamer.store.engine import Connection
 from streamer.timestamps import to_micros
 
 STEP_SEGMENTS = 64
@@ -21,14 +21,12 @@ QUARANTINED_MOST = 10_000
 """Frames are kept up to a megabyte each, so that their number is limited too."""
 
 
-def prune(
-    connection: sqlite3.Connection, keep: Retention, *, now: datetime, readers: Collection[str], ids: bool
-) -> Pruned:
+def prune(connection: Connection, keep: Retention, *, now: datetime, readers: Collection[str], ids: bool) -> Pruned:
     """Take one step inside the caller's transaction; all is done when it pruned nothing."""
     before = to_micros(now - keep.records)
     expired = {}
     up_to = _old_enough(connection, before, readers)
-    if up_to is None and _bytes_used(connection) > keep.size:
+    if up_to is None and connection.bytes_used() > keep.size:
         up_to = _oldest(connection)
         expired = _pass_over(connection, readers, up_to) if up_to else {}
     records = _drop_records(connection, up_to) if up_to else 0
@@ -41,7 +39,7 @@ def prune(
     )
 
 
-def _old_enough(connection: sqlite3.Connection, before: int, readers: Collection[str]) -> int | None:
+def _old_enough(connection: Connection, before: int, readers: Collection[str]) -> int | None:
     """Return up to which `seq` the oldest segments are old, and had by all readers."""
     cursors = [seq for reader, seq in connection.execute("SELECT reader, seq FROM cursors") if reader in readers]
     up_to = None
@@ -54,21 +52,12 @@ def _old_enough(connection: sqlite3.Connection, before: int, readers: Collection
     return up_to
 
 
-def _oldest(connection: sqlite3.Connection) -> int | None:
+def _oldest(connection: Connection) -> int | None:
     rows = connection.execute("SELECT last_seq FROM segments ORDER BY first_seq LIMIT ?", (STEP_SEGMENTS,)).fetchall()
     return rows[-1][0] if rows else None
 
 
-def _bytes_used(connection: sqlite3.Connection) -> int:
-    """Return what is in use of the file, which does not shrink by itself."""
-    size, pages, free = (
-        connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_size", "page_count", "freelist_count")
-    )
-    used: int = size * (pages - free)
-    return used
-
-
-def _pass_over(connection: sqlite3.Connection, readers: Collection[str], up_to: int) -> dict[str, int]:
+def _pass_over(connection: Connection, readers: Collection[str], up_to: int) -> dict[str, int]:
     """Move the cursors that are before the end of what goes; return how many records each did not have."""
     missed = {}
     for reader in readers:
@@ -82,12 +71,12 @@ def _pass_over(connection: sqlite3.Connection, readers: Collection[str], up_to: 
     return missed
 
 
-def _drop_records(connection: sqlite3.Connection, up_to: int) -> int:
+def _drop_records(connection: Connection, up_to: int) -> int:
     connection.execute("DELETE FROM segments WHERE last_seq <= ?", (up_to,))
     return connection.execute("DELETE FROM records WHERE seq <= ?", (up_to,)).rowcount
 
 
-def _drop_runs(connection: sqlite3.Connection, before: int) -> int:
+def _drop_runs(connection: Connection, before: int) -> int:
     old = "SELECT id FROM runs WHERE coalesce(deleted_at, ended_at) < ? LIMIT ?"
     gone = connection.execute(f"DELETE FROM runs WHERE id IN ({old}) RETURNING id", (before, STEP_ROWS)).fetchall()
     runs = [UUID(bytes=run) for (run,) in gone]
@@ -96,7 +85,7 @@ def _drop_runs(connection: sqlite3.Connection, before: int) -> int:
     return len(gone)
 
 
-def _drop_refused(connection: sqlite3.Connection, before: int) -> int:
+def _drop_refused(connection: Connection, before: int) -> int:
     dropped = connection.execute("DELETE FROM quarantine WHERE arrived < ?", (before,)).rowcount
     newest = "SELECT key FROM quarantine ORDER BY arrived DESC LIMIT ?"
     query = f"DELETE FROM quarantine WHERE key NOT IN ({newest})"
@@ -104,7 +93,7 @@ def _drop_refused(connection: sqlite3.Connection, before: int) -> int:
     return dropped + connection.execute("DELETE FROM dead_letters WHERE buried < ?", (before,)).rowcount
 
 
-def _drop_ids(connection: sqlite3.Connection, before: int) -> int:
+def _drop_ids(connection: Connection, before: int) -> int:
     """Move the horizons, as far as all before them was read, and forget the ids behind them."""
     dropped = 0
     moving = "UPDATE sources SET horizon = max(coalesce(horizon, 0), min(?, watermark)) WHERE watermark IS NOT NULL"

@@ -1,6 +1,5 @@
 """Frames that the schemas refused: kept once, with the reason."""
 
-import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,6 +13,7 @@ import zstandard
 from schemas import InvalidEvent
 from streamer.model import Frame, Net
 from streamer.store import ledger
+from streamer.store.engine import Connection
 from streamer.store.ledger import Entry
 from streamer.store.many import THESE, joined
 from streamer.timestamps import from_micros, to_micros
@@ -35,7 +35,7 @@ class Refused:
     size: int
 
 
-def listed(connection: sqlite3.Connection, prefix: str = "") -> list[Refused]:
+def listed(connection: Connection, prefix: str = "") -> list[Refused]:
     """Return what is in quarantine, newest first: all, or what has a key that starts so."""
     rows = connection.execute(
         "SELECT lower(hex(key)), source, net, reason, detail, arrived, size FROM quarantine"
@@ -48,14 +48,14 @@ def listed(connection: sqlite3.Connection, prefix: str = "") -> list[Refused]:
     ]
 
 
-def frame(connection: sqlite3.Connection, key: str) -> Frame | None:
+def frame(connection: Connection, key: str) -> Frame | None:
     """Return a refused frame as it came, cut to a megabyte; None if it is not there any more."""
     query = "SELECT source, net, body FROM quarantine WHERE key = ?"
     row = connection.execute(query, (bytes.fromhex(key),)).fetchone()
     return Frame(row[0], Net(row[1]), zstandard.decompress(row[2])) if row else None
 
 
-def keep(connection: sqlite3.Connection, frame: Frame, error: InvalidEvent, *, now: int) -> int:
+def keep(connection: Connection, frame: Frame, error: InvalidEvent, *, now: int) -> int:
     """Keep a frame; return 1 if it was not there. An event's id tells frames apart, as the bytes differ by net."""
     ident = _event_id(frame.data)
     key = ident.bytes if ident else blake2b(frame.data, digest_size=16).digest()
@@ -65,7 +65,7 @@ def keep(connection: sqlite3.Connection, frame: Frame, error: InvalidEvent, *, n
     return connection.execute(query, row).rowcount
 
 
-def release(connection: sqlite3.Connection, ids: Iterable[UUID]) -> None:
+def release(connection: Connection, ids: Iterable[UUID]) -> None:
     """Let go of refused frames that have come as valid events: their ids may enter the ledger again."""
     rows = connection.execute(f"DELETE FROM quarantine WHERE key IN {THESE} RETURNING key", joined(ids)).fetchall()
     if rows:

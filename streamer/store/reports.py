@@ -4,7 +4,6 @@ A run belongs to when it was due. It has run for as long as it was in RUNNING, w
 back; it was late by how long after that it first ran, or by how long it is by now.
 """
 
-import sqlite3
 from collections import defaultdict
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -13,10 +12,11 @@ from typing import Any
 import orjson
 
 from streamer.reports import Bucket, Outcome, Span, StateCount, Statistics, Window
+from streamer.store.engine import Connection
 from streamer.timestamps import from_micros, to_micros
 
 
-def history(connection: sqlite3.Connection, span: Span, *, now: datetime) -> list[Bucket]:
+def history(connection: Connection, span: Span, *, now: datetime) -> list[Bucket]:
     """Return the buckets, empty ones too, oldest first."""
     width = span.interval // timedelta(microseconds=1)
     start, end = to_micros(span.start), to_micros(span.start + span.number * span.interval)
@@ -30,7 +30,7 @@ def history(connection: sqlite3.Connection, span: Span, *, now: datetime) -> lis
     return [Bucket(each, each + span.interval, found[number]) for number, each in enumerate(starts)]
 
 
-def window(connection: sqlite3.Connection, since: datetime, *, now: datetime) -> Window:
+def window(connection: Connection, since: datetime, *, now: datetime) -> Window:
     """Return the runs that were due, that ended, and that began since a time."""
     bounds = {"since": to_micros(since), "now": to_micros(now)}
     return Window(
@@ -40,7 +40,7 @@ def window(connection: sqlite3.Connection, since: datetime, *, now: datetime) ->
     )
 
 
-def late_runs(connection: sqlite3.Connection) -> dict[str, int]:
+def late_runs(connection: Connection) -> dict[str, int]:
     """Return how many runs are late by the id of their work queue, those without one under the empty string."""
     query = (
         "SELECT coalesce(work_queue, ''), count(*) FROM runs"
@@ -49,7 +49,7 @@ def late_runs(connection: sqlite3.Connection) -> dict[str, int]:
     return dict(connection.execute(query).fetchall())
 
 
-def outcomes(connection: sqlite3.Connection, since: datetime) -> list[Outcome]:
+def outcomes(connection: Connection, since: datetime) -> list[Outcome]:
     """Return how runs ended that did since a time and have not gone on, by what they belong to and by state."""
     rows = connection.execute(_OUTCOMES, {"since": to_micros(since)})
     return [
@@ -66,13 +66,13 @@ _OUTCOMES = """
         WHERE coalesce(deleted_at, ended_at) >= :since AND deleted_at IS NULL
     ),
     compared AS (
-        SELECT *, max(iif(state_type = 'COMPLETED', ended_at, 0)) OVER (
+        SELECT *, max(CASE WHEN state_type = 'COMPLETED' THEN ended_at ELSE 0 END) OVER (
             PARTITION BY source, flow, deployment, work_pool
         ) AS completed
         FROM ended
     )
     SELECT source, flow, deployment, work_pool, state_type, max(ended_at),
-        sum(state_type IN ('FAILED', 'CRASHED') AND ended_at > completed)
+        count(*) FILTER (WHERE state_type IN ('FAILED', 'CRASHED') AND ended_at > completed)
     FROM compared GROUP BY 1, 2, 3, 4, 5
 """
 
@@ -88,7 +88,7 @@ _HISTORY = """
     ),
     ran AS (SELECT run, sum(until - occurred) AS took FROM moves WHERE to_type = 'RUNNING' GROUP BY run)
     SELECT (due - :start) / :width, state_type, state_name, count(*), sum(coalesce(took, 0)),
-        sum(max(0, coalesce(started_at, iif(ended_at IS NULL, :now, due)) - due))
+        sum(max(0, coalesce(started_at, CASE WHEN ended_at IS NULL THEN :now ELSE due END) - due))
     FROM wanted LEFT JOIN ran ON ran.run = wanted.id GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
 """
 
@@ -108,13 +108,13 @@ _LATENESS = """
 """
 
 
-def _statistics(connection: sqlite3.Connection, of: str, bounds: Mapping[str, int]) -> dict[str, Statistics]:
+def _statistics(connection: Connection, of: str, bounds: Mapping[str, int]) -> dict[str, Statistics]:
     rows = connection.execute(
         f"""
         WITH ranked AS (
             SELECT flow, took, row_number() OVER (PARTITION BY flow ORDER BY took) AS place,
                 count(*) OVER (PARTITION BY flow) AS number
-            FROM ({of})
+            FROM ({of}) AS those
         )
         SELECT flow, avg(took), max(CASE WHEN place = (number + 1) / 2 THEN took END),
             max(CASE WHEN place = (number * 95 + 99) / 100 THEN took END), max(took)

@@ -1,6 +1,5 @@
 """The run table: `RunState` to a row and back."""
 
-import sqlite3
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields
@@ -14,6 +13,7 @@ import orjson
 from schemas import StateType
 from streamer.model import Held, RunState
 from streamer.store import beats
+from streamer.store.engine import Connection
 from streamer.store.many import THESE, joined
 from streamer.timestamps import from_micros, to_micros
 
@@ -28,14 +28,14 @@ _VERDICT = ("verdict", "verdict_reason", "verdict_at")
 _WRITTEN = tuple(each.name for each in fields(RunState) if each.name != "beats")
 
 
-def load(connection: sqlite3.Connection, ids: Iterable[UUID]) -> dict[UUID, RunState]:
+def load(connection: Connection, ids: Iterable[UUID]) -> dict[UUID, RunState]:
     """Return the runs that are known, by id."""
     query = f"SELECT {_COLUMNS} FROM {_RUNS} WHERE runs.id IN {THESE}"
     rows = connection.execute(query, joined(ids))
     return {run.id: run for run in map(_run, rows)}
 
 
-def listed(connection: sqlite3.Connection, page: str, bound: Mapping[str, object]) -> list[tuple[int, RunState]]:
+def listed(connection: Connection, page: str, bound: Mapping[str, object]) -> list[tuple[int, RunState]]:
     """Return the runs of a query that yields `at` and `id`, each with its `at`, in no order."""
     rows = connection.execute(
         f"SELECT {_COLUMNS}, page.at FROM ({page}) AS page CROSS JOIN runs ON runs.id = page.id {_BESIDE}", bound
@@ -43,33 +43,33 @@ def listed(connection: sqlite3.Connection, page: str, bound: Mapping[str, object
     return [(row[-1], _run(row)) for row in rows]
 
 
-def newest(connection: sqlite3.Connection, *, judged: bool, limit: int) -> list[RunState]:
+def newest(connection: Connection, *, judged: bool, limit: int) -> list[RunState]:
     """Return the runs whose state is the newest; only those that a verdict stands of if so asked."""
     wanted = "verdict IS NOT NULL" if judged else "state_at IS NOT NULL"
     query = f"SELECT {_COLUMNS} FROM {_RUNS} WHERE {wanted}"
     return list(map(_run, connection.execute(f"{query} ORDER BY state_at DESC LIMIT ?", (limit,))))
 
 
-def present(connection: sqlite3.Connection) -> list[RunState]:
+def present(connection: Connection) -> list[RunState]:
     """Return the runs that have not ended."""
     wanted = "runs.ended_at IS NULL AND runs.deleted_at IS NULL AND state_type IS NOT NULL"
     return list(map(_run, connection.execute(f"SELECT {_COLUMNS} FROM {_RUNS} WHERE {wanted}")))
 
 
-def ended(connection: sqlite3.Connection, since: int, *, failed: bool, each: int | None) -> list[RunState]:
+def ended(connection: Connection, since: int, *, failed: bool, each: int | None) -> list[RunState]:
     """Return the runs that ended after a time, newest first; only the failed, only so many of each deployment."""
     states = " AND state_type IN ('FAILED', 'CRASHED')" if failed else ""
     rows = connection.execute(
         f"SELECT {_COLUMNS} FROM {_RUNS} JOIN ("
         " SELECT id AS wanted, row_number() OVER (PARTITION BY deployment ORDER BY ended_at DESC) AS place FROM runs"
         f" WHERE coalesce(deleted_at, ended_at) >= ? AND deleted_at IS NULL{states}"
-        ") ON wanted = runs.id WHERE place <= coalesce(?, place) ORDER BY ended_at DESC",
+        ") AS placed ON wanted = runs.id WHERE place <= coalesce(?, place) ORDER BY ended_at DESC",
         (since, each),
     )
     return list(map(_run, rows))
 
 
-def save(connection: sqlite3.Connection, runs: Iterable[RunState], known: Mapping[UUID, RunState]) -> None:
+def save(connection: Connection, runs: Iterable[RunState], known: Mapping[UUID, RunState]) -> None:
     """Insert these runs, all but their beats; of those that are known, as they were loaded, write only what changed.
 
     An index in which nothing changes is not written either, and most do not when a run goes on.
@@ -88,7 +88,7 @@ def save(connection: sqlite3.Connection, runs: Iterable[RunState], known: Mappin
             connection.executemany(f"UPDATE runs SET {setting} WHERE id = ?", rows)
 
 
-def _insert(connection: sqlite3.Connection, runs: Sequence[RunState]) -> None:
+def _insert(connection: Connection, runs: Sequence[RunState]) -> None:
     """Insert runs and their tags, which triggers keep as they are from then on: to enter them takes a trigger long."""
     rows = [_columns(run, _WRITTEN) for run in runs]
     if rows:
@@ -96,21 +96,21 @@ def _insert(connection: sqlite3.Connection, runs: Sequence[RunState]) -> None:
         insert = f"INSERT INTO runs ({', '.join(rows[0])}) VALUES ({', '.join(places)})"
         connection.executemany(insert, [tuple(row.values()) for row in rows])
         tags = [(tag, row["seen_at"], row["id"]) for run, row in zip(runs, rows, strict=True) for tag in run.tags]
-        connection.executemany("INSERT OR IGNORE INTO run_tags VALUES (?, ?, ?)", tags)
+        connection.executemany("INSERT INTO run_tags VALUES (?, ?, ?) ON CONFLICT DO NOTHING", tags)
 
 
 def _changed(before: Mapping[str, object], after: Mapping[str, object]) -> list[str]:
     return [name for name in _WRITTEN if after[name] is not before[name] and after[name] != before[name]]
 
 
-def unfinished(connection: sqlite3.Connection, source_id: int) -> dict[UUID, StateType | None]:
+def unfinished(connection: Connection, source_id: int) -> dict[UUID, StateType | None]:
     """Return the runs of a source whose shown state is not a terminal one, and that were not deleted."""
     query = "SELECT id, state_type FROM runs WHERE source = ? AND deleted_at IS NULL AND ended_at IS NULL"
     rows = connection.execute(query, (source_id,))
     return {UUID(bytes=run): StateType(state) if state else None for run, state in rows}
 
 
-def without_due(connection: sqlite3.Connection, source_id: int, limit: int) -> set[UUID]:
+def without_due(connection: Connection, source_id: int, limit: int) -> set[UUID]:
     """Return runs of which nobody has learned yet when they should have started."""
     query = "SELECT id FROM runs WHERE source = ? AND due IS NULL AND deleted_at IS NULL LIMIT ?"
     return {UUID(bytes=run) for (run,) in connection.execute(query, (source_id, limit))}

@@ -1,12 +1,11 @@
 """A question about runs in SQL: what a run has to meet, whatever way leads to it."""
 
-import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from fnmatch import fnmatchcase
 
 import orjson
 
 from streamer.questions import Order, RunQuery, meets
+from streamer.store.engine import Connection
 from streamer.store.many import joined
 from streamer.timestamps import to_micros
 
@@ -34,18 +33,13 @@ class Bound(dict[str, object]):
         return f"(SELECT value FROM json_each({self.one(orjson.dumps(list(values)).decode())}))"
 
 
-def prepare(connection: sqlite3.Connection) -> None:
-    """Let SQL match globs that SQLite's own operator reads in another way: those with classes of characters."""
-    connection.create_function("matches", 2, _matches, deterministic=True)
-
-
-def parties(connection: sqlite3.Connection, query: RunQuery) -> Mapping[str, Sequence[str]]:
+def parties(connection: Connection, query: RunQuery) -> Mapping[str, Sequence[str]]:
     """Return by column the ids of what the question names; each text may be an id itself."""
     asked = {column: getattr(query, plural) for column, plural in PARTIES.items()}
     return {column: named(connection, texts) for column, texts in asked.items() if texts}
 
 
-def named(connection: sqlite3.Connection, texts: Sequence[str]) -> list[str]:
+def named(connection: Connection, texts: Sequence[str]) -> list[str]:
     """Return the ids of what these texts name; each may be an id itself."""
     bound = Bound()
     found = connection.execute(f"SELECT id FROM names WHERE name IN {bound.several(texts)}", bound)
@@ -83,7 +77,8 @@ def _texts(query: RunQuery, bound: Bound) -> Iterator[str]:
 def these(query: RunQuery, bound: Bound) -> str:
     """Return what stands in SQL for a table of the ids asked for."""
     blob, numbers = joined(set(query.ids))
-    return f"(SELECT substr({bound.one(blob)}, 16 * value + 1, 16) AS id FROM json_each({bound.one(numbers)}))"
+    ident = f"substr({bound.one(blob)}, 16 * CAST(value AS INTEGER) + 1, 16)"
+    return f"(SELECT {ident} AS id FROM json_each({bound.one(numbers)}))"
 
 
 def bounds(query: RunQuery, key: str, run: str, bound: Bound) -> Iterator[str]:
@@ -113,7 +108,3 @@ def _text(value: str, texts: Sequence[str], bound: Bound) -> str:
     either = [f"matches({value}, {bound.one(glob)})" for glob in globs if "[" in glob]
     either += [f"{value} GLOB {bound.one(glob)}" for glob in globs if "[" not in glob]
     return f"({' OR '.join([f'{value} IN {bound.several(texts)}', *either])})"
-
-
-def _matches(value: str | None, glob: str) -> bool:
-    return value is not None and fnmatchcase(value, glob)

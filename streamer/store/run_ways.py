@@ -5,7 +5,6 @@ taken, if it has not more. Else one that keeps the order asked for is walked unt
 which a `SAMPLE` of runs leads farthest back. If there is none, the runs are gone through in order.
 """
 
-import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
@@ -13,6 +12,7 @@ from math import inf
 
 from schemas import StateType
 from streamer.questions import Order, RunQuery
+from streamer.store.engine import Connection
 from streamer.store.run_terms import KEYS, Bound, bounds, is_glob, these
 
 FEW = 5_000
@@ -43,9 +43,7 @@ class Way:
     short: bool = False
 
 
-def page(
-    connection: sqlite3.Connection, query: RunQuery, terms: Sequence[str], ways: Sequence[Way], bound: Bound
-) -> str:
+def page(connection: Connection, query: RunQuery, terms: Sequence[str], ways: Sequence[Way], bound: Bound) -> str:
     """Return a query for `at` and `id` of the runs that are asked for, in order."""
     way = _best(connection, query, ways, bound) or _all(query.order)
     if way.by is query.order:
@@ -58,7 +56,7 @@ def page(
     )
 
 
-def matching(connection: sqlite3.Connection, terms: Sequence[str], ways: Sequence[Way], bound: Bound) -> str:
+def matching(connection: Connection, terms: Sequence[str], ways: Sequence[Way], bound: Bound) -> str:
     """Return what selects from all runs that are asked for, each once: a FROM and a WHERE."""
     counted = [each for each in _counted(connection, ways, bound) if each[0] < FEW or not each[-1].repeats]
     way = min(counted)[-1] if counted else Way("runs", "true")
@@ -68,7 +66,7 @@ def matching(connection: sqlite3.Connection, terms: Sequence[str], ways: Sequenc
     return f"FROM {way.table} {way.join} WHERE {way.where} AND {within}"
 
 
-def _best(connection: sqlite3.Connection, query: RunQuery, ways: Sequence[Way], bound: Bound) -> Way | None:
+def _best(connection: Connection, query: RunQuery, ways: Sequence[Way], bound: Bound) -> Way | None:
     """Return the way along which the fewest runs are looked at, as far as can be told by a look at its beginning."""
     in_order = [way for way in ways if way.by is query.order]
     if len(ways) == len(in_order) == 1:
@@ -80,14 +78,14 @@ def _best(connection: sqlite3.Connection, query: RunQuery, ways: Sequence[Way], 
     return max(in_order, key=lambda way: _reach(connection, query, way, bound), default=None)
 
 
-def _counted(connection: sqlite3.Connection, ways: Sequence[Way], bound: Bound) -> Iterator[tuple[int, int, Way]]:
+def _counted(connection: Connection, ways: Sequence[Way], bound: Bound) -> Iterator[tuple[int, int, Way]]:
     """Yield ways with how many runs are on them, as far as they are few, and where they stand."""
     for place, way in enumerate(ways):
-        query = f"SELECT count(*) FROM (SELECT 1 FROM {way.table} WHERE {way.where} LIMIT {FEW})"
+        query = f"SELECT count(*) FROM (SELECT 1 FROM {way.table} WHERE {way.where} LIMIT {FEW}) AS some"
         yield connection.execute(query, bound).fetchone()[0], place, way
 
 
-def _reach(connection: sqlite3.Connection, query: RunQuery, way: Way, bound: Bound) -> float:
+def _reach(connection: Connection, query: RunQuery, way: Way, bound: Bound) -> float:
     """Return how far some steps along this way lead: the farther, the fewer runs are on it."""
     steps = f"{_walk(query, replace(way, join=''), ['true'], bound)} LIMIT 1 OFFSET {SAMPLE}"
     found = connection.execute(steps, bound).fetchone()

@@ -1,6 +1,5 @@
 """Answers to questions that are conditions: no index may be of use for them, so none may take long."""
 
-import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 from uuid import UUID
@@ -9,7 +8,7 @@ from streamer.model import Record
 from streamer.questions import Count, Page, Summary
 from streamer.search import Condition, Kind, Search
 from streamer.store import history, inspection, summaries
-from streamer.store.deadline import at_most
+from streamer.store.engine import Connection
 from streamer.store.inspection import Ask
 
 SECONDS = 5.0
@@ -43,9 +42,9 @@ class Searching:
         """Return the records of each of these runs, phantoms left out, in the order in which they came."""
         return await self._within(lambda connection: history.records_of(connection, runs))
 
-    async def _within(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        def in_time(connection: sqlite3.Connection) -> T:
-            with at_most(SECONDS, connection):
+    async def _within(self, work: Callable[[Connection], T]) -> T:
+        def in_time(connection: Connection) -> T:
+            with connection.at_most(SECONDS):
                 return work(connection)
 
         return await self._ask(in_time)

@@ -1,6 +1,5 @@
 """The log's raw bytes: lines of `<seq> TAB <json>`, compressed with zstd; several records to a segment."""
 
-import sqlite3
 import sys
 import time
 from collections.abc import Collection, Iterator, Sequence
@@ -10,15 +9,22 @@ import zstandard
 
 from schemas import decode
 from streamer.model import Record
+from streamer.store.engine import Connection
 from streamer.timestamps import to_micros
 
 _Row = tuple[int, int, int, bytes, int, int | None]
 
 _FIRST_SEGMENT = (
     "SELECT min(first_seq) FROM (SELECT first_seq FROM segments INDEXED BY segments_newest WHERE newest IS NULL"
-    " UNION ALL SELECT first_seq FROM segments INDEXED BY segments_newest WHERE newest >= ?)"
+    " UNION ALL SELECT first_seq FROM segments INDEXED BY segments_newest WHERE newest >= ?) AS either"
 )
 """By the index alone: `newest` lies behind the body, and of a body in many pages each would have to be read."""
+
+_OF_SOURCES = "FROM segments JOIN sources ON sources.id = source"
+_HOLDS = "SELECT coalesce(max(first_seq), 0) FROM segments WHERE first_seq <= ?"
+
+AT_ONCE = 64
+"""Segments that are read from the disk at once."""
 
 MERGE_BELOW_BYTES = 32_768
 """Segments smaller than this are merged with their neighbours of the same source."""
@@ -29,17 +35,17 @@ def pack(records: Sequence[Record]) -> bytes:
     return _compress(b"".join(b"%d\t%b\n" % (record.seq, record.event.raw) for record in records))
 
 
-def write(connection: sqlite3.Connection, source_id: int, records: Sequence[Record]) -> None:
+def write(connection: Connection, source_id: int, records: Sequence[Record]) -> None:
     """Insert one segment with these records."""
     newest = to_micros(max([record.event.occurred for record in records]))
     _insert(connection, (records[0].seq, records[-1].seq, source_id, pack(records), time.time_ns() // 1000, newest))
 
 
-def _insert(connection: sqlite3.Connection, row: _Row) -> None:
+def _insert(connection: Connection, row: _Row) -> None:
     connection.execute("INSERT INTO segments VALUES (?, ?, ?, ?, ?, ?)", row)
 
 
-def first_since(connection: sqlite3.Connection, moment: int) -> int | None:
+def first_since(connection: Connection, moment: int) -> int | None:
     """Return the first `seq`, in order, of a record that occurred at or after a time; None if there is none."""
     segment = connection.execute(_FIRST_SEGMENT, (moment,)).fetchone()[0]
     query = "SELECT seq FROM records WHERE seq >= ? AND occurred >= ? ORDER BY seq LIMIT 1"
@@ -47,30 +53,35 @@ def first_since(connection: sqlite3.Connection, moment: int) -> int | None:
     return row[0] if row else None
 
 
-def read(connection: sqlite3.Connection, *, beyond: int, limit: int) -> list[Record]:
+def read(connection: Connection, *, beyond: int, limit: int) -> list[Record]:
     """Return at most `limit` records beyond a `seq`, in order."""
-    rows = connection.execute(
-        "SELECT sources.name, body FROM segments JOIN sources ON sources.id = source"
-        " WHERE first_seq >= coalesce((SELECT max(first_seq) FROM segments WHERE first_seq <= ?), 0)"
-        " ORDER BY first_seq",
-        (beyond + 1,),
-    )
     found: list[Record] = []
-    for source, body in rows:
+    for source, body in _bodies(connection, beyond + 1):
         for seq, raw in _lines(body):
             if seq > beyond:
                 found.append(_record(seq, source, raw))
                 if len(found) == limit:
-                    rows.close()
                     return found
     return found
 
 
-def read_these(connection: sqlite3.Connection, seqs: Collection[int]) -> list[Record]:
+def _bodies(connection: Connection, seq: int) -> Iterator[tuple[str, bytes]]:
+    """Yield the segments from the one that has a `seq` on, with their sources: some at a time, for they are large."""
+    query = (
+        f"SELECT last_seq, sources.name, body {_OF_SOURCES}"
+        f" WHERE first_seq >= ({_HOLDS}) AND last_seq >= ? ORDER BY first_seq LIMIT ?"
+    )
+    while rows := connection.execute(query, (seq, seq, AT_ONCE)).fetchall():
+        yield from (row[1:] for row in rows)
+        seq = rows[-1][0] + 1
+
+
+def read_these(connection: Connection, seqs: Collection[int]) -> list[Record]:
     """Return the records with these numbers, as far as they are there, in order."""
+    holds = _HOLDS.replace("?", "CAST(value AS BIGINT)")
     rows = connection.execute(
-        "SELECT sources.name, body FROM segments JOIN sources ON sources.id = source WHERE first_seq IN"
-        " (SELECT (SELECT max(first_seq) FROM segments WHERE first_seq <= value) FROM json_each(?)) ORDER BY first_seq",
+        f"SELECT sources.name, body {_OF_SOURCES} WHERE first_seq IN"
+        f" (SELECT ({holds}) FROM json_each(?)) ORDER BY first_seq",
         (orjson.dumps(list(seqs)).decode(),),
     )
     wanted = set(seqs)
@@ -81,7 +92,7 @@ def _record(seq: int, source: str, raw: bytes) -> Record:
     return Record(seq, source, decode(raw, max_bytes=sys.maxsize))  # it was let in once
 
 
-def merge(connection: sqlite3.Connection, *, limit: int = 1000) -> int:
+def merge(connection: Connection, *, limit: int = 1000) -> int:
     """Merge runs of small neighbouring segments; return how many were merged into others."""
     rows = connection.execute(
         "SELECT first_seq, last_seq, source, body, written, newest FROM segments WHERE length(body) < ?"
@@ -91,7 +102,7 @@ def merge(connection: sqlite3.Connection, *, limit: int = 1000) -> int:
     return sum(_merge_into_one(connection, group) for group in _neighbours(connection, rows) if len(group) > 1)
 
 
-def _neighbours(connection: sqlite3.Connection, rows: Sequence[_Row]) -> Iterator[list[_Row]]:
+def _neighbours(connection: Connection, rows: Sequence[_Row]) -> Iterator[list[_Row]]:
     """Group rows that stand side by side in the log and together stay small."""
     group: list[_Row] = []
     for row in rows:
@@ -104,12 +115,12 @@ def _neighbours(connection: sqlite3.Connection, rows: Sequence[_Row]) -> Iterato
     yield group
 
 
-def _stands_between(connection: sqlite3.Connection, last: int, first: int) -> bool:
+def _stands_between(connection: Connection, last: int, first: int) -> bool:
     query = "SELECT 1 FROM segments WHERE first_seq > ? AND first_seq < ?"
     return connection.execute(query, (last, first)).fetchone() is not None
 
 
-def _merge_into_one(connection: sqlite3.Connection, group: Sequence[_Row]) -> int:
+def _merge_into_one(connection: Connection, group: Sequence[_Row]) -> int:
     first, last, source, written = group[0][0], group[-1][1], group[0][2], max(row[4] for row in group)
     known = [row[5] for row in group if row[5] is not None]
     newest = max(known) if len(known) == len(group) else None

@@ -1,6 +1,5 @@
 """Flows and deployments, and how their runs fare."""
 
-import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
@@ -10,16 +9,17 @@ from streamer.model import OLDEST, RunState
 from streamer.questions import DeploymentQuery, FlowQuery, Summary, meets
 from streamer.search import ANY, Condition, Kind
 from streamer.store import run_conditions, run_rows
+from streamer.store.engine import Connection
 from streamer.store.run_terms import Bound, named
 
 
-def flows(connection: sqlite3.Connection, query: FlowQuery) -> list[Summary]:
+def flows(connection: Connection, query: FlowQuery) -> list[Summary]:
     """Return flows, the one with the latest run first."""
     found = _summaries(connection, "flow", named(connection, query.names) if query.names else None)
     return _latest_first(each for each in found if _is_of(each.source, query.sources))
 
 
-def deployments(connection: sqlite3.Connection, query: DeploymentQuery) -> list[Summary]:
+def deployments(connection: Connection, query: DeploymentQuery) -> list[Summary]:
     """Return deployments, the one with the latest run first."""
     of_flows = named(connection, query.flows)
     found = _summaries(connection, "deployment", named(connection, query.names) if query.names else None)
@@ -28,7 +28,7 @@ def deployments(connection: sqlite3.Connection, query: DeploymentQuery) -> list[
     )
 
 
-def where(connection: sqlite3.Connection, kind: Kind, condition: Condition) -> list[Summary]:
+def where(connection: Connection, kind: Kind, condition: Condition) -> list[Summary]:
     """Return the flows or deployments that meet a condition, the one with the latest run first."""
     if condition == ANY:
         return _latest_first(_summaries(connection, kind, None))
@@ -37,7 +37,7 @@ def where(connection: sqlite3.Connection, kind: Kind, condition: Condition) -> l
     return these(connection, kind, [ident for (ident,) in connection.execute(_KNOWN.format(kind=kind, met=met), bound)])
 
 
-def these(connection: sqlite3.Connection, kind: Kind, ids: Sequence[str]) -> list[Summary]:
+def these(connection: Connection, kind: Kind, ids: Sequence[str]) -> list[Summary]:
     """Return the flows or deployments that have these ids, the one with the latest run first."""
     return _latest_first(_summaries(connection, kind, ids))
 
@@ -50,7 +50,7 @@ def _latest_first(found: Iterable[Summary]) -> list[Summary]:
     return sorted(found, key=lambda each: (each.latest.seen_at or OLDEST, each.latest.id.bytes), reverse=True)
 
 
-def _summaries(connection: sqlite3.Connection, column: str, ids: Sequence[str] | None) -> list[Summary]:
+def _summaries(connection: Connection, column: str, ids: Sequence[str] | None) -> list[Summary]:
     """Return those that have these ids, or all."""
     bound = Bound()
     of_these = f"runs.{column} IS NOT NULL" if ids is None else f"runs.{column} IN {bound.several(ids)}"

@@ -16,7 +16,7 @@ from streamer.counting import Counting
 from streamer.model import OLDEST, Cursor, Net, SourceState
 from streamer.store import migrations, segments
 from streamer.store.appending import Batch, append
-from streamer.store.connection import connect
+from streamer.store.connection import SqliteConnection, connect
 from streamer.store.cursors import Reader, find
 from streamer.store.migrations import STEPS, migrate
 from streamer.store.sqlite import SqliteStore
@@ -42,7 +42,7 @@ async def store(tmp_path: Path) -> SqliteStore:
 def test_the_first_that_occurred_since_a_time_is_found_in_any_order(
     batches: list[list[int]], since: int, merged: bool
 ) -> None:
-    with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+    with closing(sqlite3.connect(":memory:", isolation_level=None, factory=SqliteConnection)) as connection:
         migrate(connection)
         minutes = [minute for batch in batches for minute in batch]
         _write(connection, batches)
@@ -54,7 +54,7 @@ def test_the_first_that_occurred_since_a_time_is_found_in_any_order(
         assert segments.first_since(connection, to_micros(at(since))) == expected, "of what older versions wrote"
 
 
-def _write(connection: sqlite3.Connection, batches: list[list[int]]) -> None:
+def _write(connection: SqliteConnection, batches: list[list[int]]) -> None:
     connection.execute("INSERT INTO sources VALUES (1, 'default', 'http://server/api', 0, NULL, NULL)")
     source = SourceState("default", "http://server/api", EPOCH)
     for batch in batches:

@@ -23,6 +23,7 @@ from schemas import Event, StateType, decode
 from streamer.model import Held, Net, Retention, RunState
 from streamer.questions import Count, DeploymentQuery, FlowQuery, Order, Page, Place, RunQuery, Summary, pages
 from streamer.store import inspection, run_rows, run_ways, summaries
+from streamer.store.connection import SqliteConnection
 from streamer.store.migrations import migrate
 from streamer.store.sqlite import SqliteStore
 from streamer.testing import an_event
@@ -171,7 +172,7 @@ class Shelf:
     """Runs in a store of their own, in memory."""
 
     def __init__(self) -> None:
-        self.connection = sqlite3.connect(":memory:", isolation_level=None)
+        self.connection = sqlite3.connect(":memory:", isolation_level=None, factory=SqliteConnection)
         migrate(self.connection)
         self.connection.execute("INSERT INTO sources (id, name, identity, epoch) VALUES (1, 'default', '', 0)")
         self.connection.execute("INSERT INTO sources (id, name, identity, epoch) VALUES (2, 'staging', '', 0)")

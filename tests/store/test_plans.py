@@ -10,6 +10,7 @@ import pytest
 from schemas import StateType
 from streamer.questions import Order, RunQuery
 from streamer.store import inspection, run_ways
+from streamer.store.connection import SqliteConnection
 from streamer.store.migrations import migrate
 
 WALKED: dict[str, tuple[RunQuery, str]] = {
@@ -37,17 +38,17 @@ FOUND: dict[str, tuple[RunQuery, str]] = {
 
 
 @pytest.fixture
-def connection() -> Iterator[sqlite3.Connection]:
-    with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+def connection() -> Iterator[SqliteConnection]:
+    with closing(sqlite3.connect(":memory:", isolation_level=None, factory=SqliteConnection)) as connection:
         migrate(connection)
         yield connection
 
 
-def plan(connection: sqlite3.Connection, statement: str) -> list[str]:
+def plan(connection: SqliteConnection, statement: str) -> list[str]:
     return [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}")]
 
 
-def plan_of_page(connection: sqlite3.Connection, query: RunQuery) -> list[str]:
+def plan_of_page(connection: SqliteConnection, query: RunQuery) -> list[str]:
     """Return the steps that lead to the runs of a page."""
     asked: list[str] = []
     connection.set_trace_callback(asked.append)
@@ -66,7 +67,7 @@ def along(index: str, steps: list[str]) -> bool:
 
 
 @pytest.mark.parametrize(("query", "index"), WALKED.values(), ids=WALKED)
-def test_a_page_is_read_from_its_index_in_order(connection: sqlite3.Connection, query: RunQuery, index: str) -> None:
+def test_a_page_is_read_from_its_index_in_order(connection: SqliteConnection, query: RunQuery, index: str) -> None:
     with patch.object(run_ways, "FEW", 0):  # as if there were very many of each kind
         steps = plan_of_page(connection, query)
     assert along(index, steps), steps
@@ -74,6 +75,6 @@ def test_a_page_is_read_from_its_index_in_order(connection: sqlite3.Connection, 
 
 
 @pytest.mark.parametrize(("query", "index"), FOUND.values(), ids=FOUND)
-def test_what_is_rare_is_found_by_its_index(connection: sqlite3.Connection, query: RunQuery, index: str) -> None:
+def test_what_is_rare_is_found_by_its_index(connection: SqliteConnection, query: RunQuery, index: str) -> None:
     steps = plan_of_page(connection, query)
     assert along(index, steps), steps

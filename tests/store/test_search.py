@@ -19,7 +19,7 @@ from streamer.model import RunState
 from streamer.questions import TEXTS_MOST, Count, FlowQuery, Order, RunQuery
 from streamer.search import ANY, Comparison, Condition, Either, Every, Not, Operator, Search
 from streamer.store import inspection, run_ways, summaries
-from streamer.store.deadline import at_most
+from streamer.store.connection import SqliteConnection
 from streamer.store.run_conditions import glob_of
 from tests.store.test_inspection import ENDED, NAMES, RUN_NAMES, TAGS, Shelf, at, moments, naive, run_states
 
@@ -205,10 +205,10 @@ FOR_EVER = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELE
 
 
 def test_what_takes_too_long_is_given_up_and_the_next_question_is_answered() -> None:
-    with closing(sqlite3.connect(":memory:")) as connection:
-        with pytest.raises(StoreError, match="not found within") as refused, at_most(0.05, connection):
+    with closing(sqlite3.connect(":memory:", factory=SqliteConnection)) as connection:
+        with pytest.raises(StoreError, match="not found within") as refused, connection.at_most(0.05):
             connection.execute(FOR_EVER).fetchone()
         assert "ask for less" in str(refused.value.hint)
-        with pytest.raises(sqlite3.OperationalError), at_most(1, connection):
+        with pytest.raises(sqlite3.OperationalError), connection.at_most(1):
             connection.execute("nonsense")
         assert connection.execute("SELECT 1").fetchone() == (1,)

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from schemas import Event, decode
 from streamer.model import Record
 from streamer.store import segments
+from streamer.store.connection import SqliteConnection
 from streamer.store.migrations import migrate
 from streamer.testing import an_event
 
@@ -24,8 +25,8 @@ SMALL = decode(orjson.dumps(an_event(occurred=OCCURRED)))
 LARGE = decode(orjson.dumps(an_event(occurred=OCCURRED, comment=Random(0).randbytes(60_000).hex())))
 
 
-def opened() -> sqlite3.Connection:
-    connection = sqlite3.connect(":memory:", isolation_level=None)
+def opened() -> SqliteConnection:
+    connection = sqlite3.connect(":memory:", isolation_level=None, factory=SqliteConnection)
     migrate(connection)
     for name, number in SOURCES.items():
         connection.execute("INSERT INTO sources VALUES (?, ?, 'http://server/api', 0, NULL, NULL)", (number, name))
@@ -33,12 +34,12 @@ def opened() -> sqlite3.Connection:
 
 
 @pytest.fixture
-def connection() -> Iterator[sqlite3.Connection]:
+def connection() -> Iterator[SqliteConnection]:
     with closing(opened()) as connection:
         yield connection
 
 
-def write(connection: sqlite3.Connection, *batches: tuple[str, Sequence[Event]]) -> list[Record]:
+def write(connection: SqliteConnection, *batches: tuple[str, Sequence[Event]]) -> list[Record]:
     """Write each batch as a segment, every second number left out; return all the records."""
     records: list[Record] = []
     for source, events in batches:
@@ -49,12 +50,12 @@ def write(connection: sqlite3.Connection, *batches: tuple[str, Sequence[Event]])
     return records
 
 
-def bounds(connection: sqlite3.Connection) -> list[tuple[int, int]]:
+def bounds(connection: SqliteConnection) -> list[tuple[int, int]]:
     """Return the first and last `seq` of each segment."""
     return list(connection.execute("SELECT first_seq, last_seq FROM segments ORDER BY first_seq"))
 
 
-def read_all(connection: sqlite3.Connection) -> list[Record]:
+def read_all(connection: SqliteConnection) -> list[Record]:
     return segments.read(connection, beyond=0, limit=10_000)
 
 
@@ -85,46 +86,46 @@ def test_a_merge_keeps_every_record_in_order(written: list[tuple[str, list[Event
         assert ends == sorted(ends), "segments overlap"
 
 
-def test_a_record_comes_back_with_its_bytes(connection: sqlite3.Connection) -> None:
+def test_a_record_comes_back_with_its_bytes(connection: SqliteConnection) -> None:
     (written,) = write(connection, ("default", [SMALL]))
     (found,) = read_all(connection)
     assert (found.seq, found.source, found.event.raw) == (written.seq, "default", SMALL.raw)
 
 
-def test_an_event_with_line_breaks_and_tabs_is_one_record(connection: sqlite3.Connection) -> None:
+def test_an_event_with_line_breaks_and_tabs_is_one_record(connection: SqliteConnection) -> None:
     event = decode(orjson.dumps(an_event(comment="a\n\tb"), option=orjson.OPT_INDENT_2))
     records = write(connection, ("default", [event, SMALL]))
     assert [orjson.loads(each.event.raw).get("comment") for each in read_all(connection)] == ["a\n\tb", None]
     assert read_all(connection) == records
 
 
-def test_small_neighbours_are_merged_into_one(connection: sqlite3.Connection) -> None:
+def test_small_neighbours_are_merged_into_one(connection: SqliteConnection) -> None:
     records = write(connection, *[("default", [SMALL])] * 20)
     assert segments.merge(connection) == 19
     assert bounds(connection) == [(records[0].seq, records[-1].seq)]
     assert segments.merge(connection) == 0
 
 
-def test_a_merge_takes_no_more_segments_than_its_limit(connection: sqlite3.Connection) -> None:
+def test_a_merge_takes_no_more_segments_than_its_limit(connection: SqliteConnection) -> None:
     write(connection, *[("default", [SMALL])] * 20)
     assert segments.merge(connection, limit=5) == 4
     assert len(bounds(connection)) == 16
 
 
-def test_segments_of_different_sources_are_not_merged(connection: sqlite3.Connection) -> None:
+def test_segments_of_different_sources_are_not_merged(connection: SqliteConnection) -> None:
     records = write(connection, *[(source, [SMALL]) for source in ("default", "other", "default", "other")])
     assert segments.merge(connection) == 0
     assert [each.source for each in read_all(connection)] == [each.source for each in records]
 
 
 @pytest.mark.parametrize("source", SOURCES)
-def test_nothing_is_merged_over_a_large_segment(connection: sqlite3.Connection, source: str) -> None:
+def test_nothing_is_merged_over_a_large_segment(connection: SqliteConnection, source: str) -> None:
     records = write(connection, ("default", [SMALL]), (source, [LARGE]), ("default", [SMALL]))
     assert segments.merge(connection) == 0
     assert read_all(connection) == records
 
 
-def test_a_merged_segment_does_not_grow_without_bound(connection: sqlite3.Connection) -> None:
+def test_a_merged_segment_does_not_grow_without_bound(connection: SqliteConnection) -> None:
     half = decode(orjson.dumps(an_event(comment=Random(1).randbytes(20_000).hex())))
     write(connection, *[("default", [half])] * 12)
     while segments.merge(connection):
@@ -133,5 +134,5 @@ def test_a_merged_segment_does_not_grow_without_bound(connection: sqlite3.Connec
     assert max(sizes) < 2 * segments.MERGE_BELOW_BYTES
 
 
-def test_an_empty_log_has_nothing_to_read_or_merge(connection: sqlite3.Connection) -> None:
+def test_an_empty_log_has_nothing_to_read_or_merge(connection: SqliteConnection) -> None:
     assert (read_all(connection), segments.merge(connection)) == ([], 0)
