@@ -20,6 +20,7 @@ test: install ## all tests that need no system package, real Prefect servers inc
 test-services: install ## what needs a system package: installs it with apt, starts its own instances
 	.ci/services
 	$(BIN)/pytest -m services
+	$(BIN)/pytest --on-postgres
 
 test-load: install ## thousands of runs that beat, fifty of which die, on a fake and on a real server: minutes
 	$(BIN)/pytest -m load

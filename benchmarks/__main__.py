@@ -8,7 +8,9 @@ five times as many events as usual.
 
 import argparse
 import asyncio
+import math
 import sys
+import traceback
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -68,7 +70,7 @@ def main() -> int:
     table = Table("what", "measured", "goal", "")
     for name in asked.only or MEASURED:
         print(f"measuring {name}", file=sys.stderr)
-        for figure in MEASURED[name](asked.runs):
+        for figure in _measured(name, asked.runs):
             figures.append(figure)
             table.add_row(figure.what, figure.shown, figure.goal_shown, figure.verdict)
         table.add_section()
@@ -76,6 +78,15 @@ def main() -> int:
     if asked.json:
         asked.json.write_bytes(orjson.dumps([asdict(each) for each in figures], option=orjson.OPT_INDENT_2))
     return int(any(figure.is_missed for figure in figures))
+
+
+def _measured(name: str, runs: int) -> list[Figure]:
+    """Return the figures of a benchmark; one that fails does not take those of the others with it."""
+    try:
+        return list(MEASURED[name](runs))
+    except Exception:  # noqa: BLE001 - whatever it was, it is printed
+        traceback.print_exc()
+        return [Figure(f"{name}: failed, see above", math.inf, "", goal=0)]
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from typing import Any
 
 import httpx
 import orjson
+from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_fixed
 
 from benchmarks.figure import Figure
 from streamer.demo.server import PrefectServer
@@ -59,7 +60,7 @@ async def _each_failure(server: PrefectServer, channel: Receiver) -> list[float]
     channel.reply = _noting(arrived)
     occurred: dict[str, float] = {}
     async with httpx.AsyncClient(base_url=server.api_url, trust_env=False) as http:
-        flow = (await http.post("/flows/", json={"name": "failing"})).raise_for_status().json()
+        flow = await _posted(http, "/flows/", {"name": "failing"})
         for _ in range(RUNS):
             run, state = await _fail(http, flow["id"])
             occurred[run] = datetime.fromisoformat(state["timestamp"]).timestamp()
@@ -70,9 +71,17 @@ async def _each_failure(server: PrefectServer, channel: Receiver) -> list[float]
 
 async def _fail(http: httpx.AsyncClient, flow: str) -> tuple[str, Any]:
     body = {"flow_id": flow, "state": {"type": "RUNNING"}}
-    run = (await http.post("/flow_runs/", json=body)).raise_for_status().json()["id"]
+    run = (await _posted(http, "/flow_runs/", body))["id"]
     failed = {"state": {"type": "FAILED"}, "force": True}
-    return run, (await http.post(f"/flow_runs/{run}/set_state", json=failed)).raise_for_status().json()["state"]
+    return run, (await _posted(http, f"/flow_runs/{run}/set_state", failed))["state"]
+
+
+@retry(
+    retry=retry_if_exception_type(httpx.HTTPStatusError), stop=stop_after_attempt(5), wait=wait_fixed(1), reraise=True
+)
+async def _posted(http: httpx.AsyncClient, path: str, body: dict[str, Any]) -> Any:
+    """Return the answer; a server whose SQLite is busy answers 503, and is asked again."""
+    return (await http.post(path, json=body)).raise_for_status().json()
 
 
 def _noting(arrived: dict[str, float]) -> Callable[[Request], Reply]:

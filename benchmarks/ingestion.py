@@ -41,8 +41,11 @@ INDEXES = (
 )
 """What only questions about runs need, and the table of tags besides."""
 
-NO_TAGS = "DROP TABLE run_tags; CREATE TABLE run_tags (tag, seen_at, run, CHECK (tag IS NULL));"
-"""Entered are tags with OR IGNORE: here, none is kept."""
+NO_TAGS = """
+    DROP TABLE run_tags;
+    CREATE TABLE run_tags (tag, seen_at, run);
+    CREATE TRIGGER no_tags BEFORE INSERT ON run_tags BEGIN SELECT RAISE(IGNORE); END;
+"""
 
 
 class Taken(NamedTuple):

@@ -15,7 +15,7 @@ from streamer.alerts.silences import Silence, silenced_until
 from streamer.config import Settings
 from streamer.core import Core
 from streamer.model import Record
-from streamer.store.sqlite import SqliteStore
+from streamer.store.sql import SqlStore
 
 Link = Callable[[Record], str | None]
 
@@ -59,7 +59,7 @@ def running_alerts(core: Core) -> list[ListedAlert]:
     return listed(core.alerting.engine, now=core.clock.now(), link=core.settings.surroundings.link)
 
 
-async def stored_alerts(store: SqliteStore, settings: Settings, *, now: datetime) -> list[ListedAlert]:
+async def stored_alerts(store: SqlStore, settings: Settings, *, now: datetime) -> list[ListedAlert]:
     """Return what fired when the store was written last, the newest first."""
     groups = {Key(*key): Group.model_validate_json(body) for key, body in (await store.remembered()).items()}
     engine = Engine(settings.alerts, groups)
@@ -67,7 +67,7 @@ async def stored_alerts(store: SqliteStore, settings: Settings, *, now: datetime
     return listed(engine, now=now, link=settings.surroundings.link)
 
 
-async def silences(store: SqliteStore, *, now: datetime) -> list[Silence]:
+async def silences(store: SqlStore, *, now: datetime) -> list[Silence]:
     """Return the silences that have not ended, first those that end first."""
     found = [Silence.model_validate_json(body) for body in (await store.silences()).values()]
     return sorted((each for each in found if each.ends > now), key=lambda each: each.ends)

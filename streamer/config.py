@@ -41,9 +41,11 @@ from streamer.routing import Route, Routed, Routing
 from streamer.rules import LivenessSettings
 from streamer.selection import Selection
 from streamer.starts import Start
+from streamer.store.place import DatabasePlace, FilePlace, Place
 from streamer.surroundings import Surroundings
 from streamer.toml_file import find_and_read
 
+_DATABASES = ("postgresql://", "postgres://")
 _USUAL = Batching()
 _OTHER_FORM = {
     "api_key": "api_key_file",
@@ -227,13 +229,22 @@ class Settings(BaseSettings):
         return Surroundings({self.source: self.api_url}, {self.source: self.ui_url or page_of(self.api_url)})
 
     @property
+    def place(self) -> Place:
+        """Return where the store is."""
+        return DatabasePlace(self.store) if self.store.startswith(_DATABASES) else FilePlace(self.store_path)
+
+    @property
     def store_path(self) -> Path:
         """Return the store's file; URLs are written as SQLAlchemy writes them."""
         if not self.store:
             return home() / "streamer.db"
+        if self.store.startswith(_DATABASES):
+            hint = "use PostgreSQL's own tools, such as pg_dump and pg_restore, or give a store of SQLite"
+            raise ConfigError("this is for a store in a file, and the store is in PostgreSQL", hint)
         if not self.store.startswith("sqlite:///"):
             kind = self.store.partition(":")[0]
-            raise ConfigError(f"store {kind!r} is none we know", hint="use sqlite:///relative.db or sqlite:////abs")
+            hint = "use sqlite:///relative.db, sqlite:////abs, or postgresql://user@host/database"
+            raise ConfigError(f"store {kind!r} is none we know", hint)
         return Path(self.store.removeprefix("sqlite:///").partition("?")[0]).expanduser().resolve()
 
     @classmethod

@@ -17,7 +17,7 @@ from streamer.metrics.counters import Metrics
 from streamer.model import Observer
 from streamer.pipeline import Pipeline
 from streamer.run_facts import RunFacts
-from streamer.store.sqlite import SqliteStore
+from streamer.store.sql import SqlStore
 
 
 @dataclass(slots=True)
@@ -25,7 +25,7 @@ class Core:
     """What a source is plugged into. Make one with `open_core`."""
 
     settings: Settings
-    store: SqliteStore
+    store: SqlStore
     log: Log
     instruments: Instruments
     metrics: Metrics
@@ -60,7 +60,7 @@ class Core:
 async def open_core(settings: Settings, *, address: str = "") -> AsyncIterator[Core]:
     """Open the store and everything above it; close it all again in the right order."""
     async with AsyncExitStack() as stack:
-        store = SqliteStore.open(settings.store_path, address=address, counting=settings.metrics.counting())
+        store = settings.place.open(address=address, counting=settings.metrics.counting())
         stack.push_async_callback(store.close)
         log = await Log.open(store)
         instruments, clock = Instruments(), ServerClock(SystemClock())
@@ -87,7 +87,7 @@ async def _alerting(
     return await Alerting.open(settings.alerts, log, intake.put, clock, sees=sees)
 
 
-def _show_at_scrape(instruments: Instruments, log: Log, store: SqliteStore) -> None:
+def _show_at_scrape(instruments: Instruments, log: Log, store: SqlStore) -> None:
     instruments.log_head.set_function(lambda: log.head)
     instruments.log_records.set_function(lambda: log.size)
     instruments.store_bytes.set_function(store.bytes_on_disk)

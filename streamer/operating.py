@@ -18,8 +18,7 @@ from streamer.errors import ConfigError, StoreError
 from streamer.model import Mark
 from streamer.sink_list import SinkState, never_started, stopped_sinks
 from streamer.sink_trial import tried_here
-from streamer.store.lock import RunningService, running_service
-from streamer.store.sqlite import SqliteStore
+from streamer.store.lock import RunningService
 
 Answer = Mapping[str, Any]
 Command = Callable[..., Awaitable[Answer]]
@@ -34,7 +33,7 @@ def commands(core: Core) -> dict[str, Command]:
 
 async def act(settings: Settings, name: str, **arguments: Any) -> Answer:
     """Have it done, and return the answer."""
-    if service := running_service(settings.store_path):
+    if service := settings.place.service():
         return await _ask(service, "POST", f"/api/control/{name}", json=arguments)
     async with open_core(settings.model_copy(update={"sinks": {}, "sink": [], "routes": []})) as core:
         moving = asyncio.create_task(core.pipeline().run())
@@ -47,7 +46,7 @@ async def act(settings: Settings, name: str, **arguments: Any) -> Answer:
 
 async def answer_of_service(settings: Settings, path: str) -> Answer | None:
     """Return what the running service answers to a question; None if none runs on the store."""
-    service = running_service(settings.store_path)
+    service = settings.place.service()
     return await _ask(service, "GET", path) if service else None
 
 
@@ -56,9 +55,9 @@ async def listed_sinks(settings: Settings) -> list[dict[str, Any]]:
     if answer := await answer_of_service(settings, "/api/sinks"):
         return list(answer["sinks"])
     wanted = sinks_of(settings)
-    if not settings.store_path.exists():
+    if not settings.place.is_there():
         return _as_json(never_started(wanted))
-    store = SqliteStore.open_read_only(settings.store_path)
+    store = settings.place.open_read_only()
     try:
         return _as_json(await stopped_sinks(store, wanted))
     finally:
@@ -69,7 +68,7 @@ async def listed_alerts(settings: Settings) -> list[dict[str, Any]]:
     """Return what fires as JSON has it: as the running service has it, or as its store tells."""
     if answer := await answer_of_service(settings, "/api/alerts"):
         return list(answer["alerts"])
-    store = SqliteStore.open_read_only(settings.store_path)
+    store = settings.place.open_read_only()
     try:
         return _as_json(await stored_alerts(store, settings, now=datetime.now(UTC)))
     finally:
@@ -80,7 +79,7 @@ async def listed_silences(settings: Settings) -> list[dict[str, Any]]:
     """Return the silences that have not ended as JSON has them."""
     if answer := await answer_of_service(settings, "/api/alerts/silences"):
         return list(answer["silences"])
-    store = SqliteStore.open_read_only(settings.store_path)
+    store = settings.place.open_read_only()
     try:
         return [each.as_json() for each in await silences(store, now=datetime.now(UTC))]
     finally:

@@ -97,7 +97,7 @@ class Service:
             showing = await Showing.open(core, lambda: status_of(core).missing)
             async with serving(app_of(core, server, showing), listener):
                 names = [delivery.name for delivery in core.deliveries]
-                logger.info("started", page=address, store=str(core.store.path), sinks=names)
+                logger.info("started", page=address, store=str(core.settings.place), sinks=names)
                 _say_who_may_ask(core.settings, host)
                 await say_which_were_removed(core)
                 async with pushing(await pushes_of(core), grace=self._settings.grace):

@@ -11,7 +11,7 @@ from streamer.config import SinkSettings
 from streamer.core import Core
 from streamer.delivery import Delivery
 from streamer.store.cursors import Reader
-from streamer.store.sqlite import SqliteStore
+from streamer.store.sql import SqlStore
 
 logger = structlog.get_logger(__name__)
 
@@ -51,7 +51,7 @@ async def removed_sinks(core: Core) -> list[ListedSink]:
     return list(_removed(await core.store.readers(), core.sinks.settings, core.log.head))
 
 
-async def stopped_sinks(store: SqliteStore, wanted: Mapping[str, SinkSettings]) -> list[ListedSink]:
+async def stopped_sinks(store: SqlStore, wanted: Mapping[str, SinkSettings]) -> list[ListedSink]:
     """Return the sinks that a service with this configuration would have, and those that only the store knows."""
     head, readers = await store.head(), await store.readers()
     known = {each.name: each for each in readers}

@@ -1,9 +1,13 @@
-"""What tests of several rooms use."""
+"""What tests of several rooms use, and on which store they run."""
 
 import signal
 from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+
+from tests.stores import Postgres
 
 
 @pytest.fixture
@@ -14,8 +18,32 @@ def interruptible() -> Iterator[None]:
     signal.signal(signal.SIGINT, usual)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+@pytest.fixture(scope="session", autouse=True)
+def on_postgres(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Have a PostgreSQL for the tests' stores, if they are to run on one."""
+    if not request.config.getoption("on_postgres"):
+        yield
+        return
+    from tests.services.postgres_server import PostgresServer
+
+    with TemporaryDirectory() as folder, PostgresServer(Path(folder), fsync=False) as server:
+        Postgres.url = server.url
+        yield
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let tests of the store be run on another."""
+    parser.addoption("--on-postgres", action="store_true", help="run what is marked `either_store` on PostgreSQL")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Give tests on real servers a second go, reported as `R`: a busy machine fails them once, a fault twice."""
     for item in items:
         if item.get_closest_marker("end_to_end") or item.get_closest_marker("services"):
             item.add_marker(pytest.mark.flaky(reruns=1))
+    if config.getoption("on_postgres"):
+        items[:] = [item for item in items if _runs_on_postgres(item)]
+
+
+def _runs_on_postgres(item: pytest.Item) -> bool:
+    return item.get_closest_marker("either_store") is not None and item.get_closest_marker("sqlite") is None

@@ -13,6 +13,8 @@ from streamer.model import Net
 from streamer.testing.conformance import events
 from tests.store.agreement import opened
 
+pytestmark = pytest.mark.either_store
+
 LONG, SHORT = timedelta(minutes=1), timedelta(milliseconds=20)
 
 

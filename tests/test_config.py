@@ -325,9 +325,11 @@ def test_store_urls_are_relative_absolute_or_at_home(place: Place) -> None:
     assert config.load(store="sqlite:///~/b.db").store_path == place.folder / "home/b.db"
 
 
-@pytest.mark.parametrize("store", ["/var/lib/streamer.db", "postgresql://host/db", "sqlite://host/b.db"])
+@pytest.mark.parametrize("store", ["/var/lib/streamer.db", "mysql://host/db", "sqlite://host/b.db"])
 def test_other_stores_are_refused_with_a_hint(place: Place, store: str) -> None:
-    assert refusal(store=store).endswith("is none we know | use sqlite:///relative.db or sqlite:////abs")
+    assert refusal(store=store).endswith(
+        "is none we know | use sqlite:///relative.db, sqlite:////abs, or postgresql://user@host/database"
+    )
 
 
 def test_sinks_in_toml_have_a_type_a_start_and_options_of_their_own(place: Place) -> None:

@@ -15,17 +15,19 @@ from streamer.instruments import Instruments
 from streamer.log import Log
 from streamer.model import Net
 from streamer.redaction import Redaction
-from streamer.store.sqlite import SqliteStore
 from streamer.surroundings import Surroundings
 from streamer.testing import until
 from tests import frames
 from tests.incidents import SINCE, an_alert
 from tests.sinks.receiver import Receiver
+from tests.stores import open_store
+
+pytestmark = pytest.mark.either_store
 
 
 @pytest.fixture
 async def log(tmp_path: Path) -> AsyncIterator[Log]:
-    store = SqliteStore.open(tmp_path / "streamer.db")
+    store = open_store(tmp_path / "streamer.db")
     await store.open_source("default", identity="http://server/api", now=SINCE - timedelta(hours=1))
     yield await Log.open(store)
     await store.close()

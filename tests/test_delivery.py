@@ -20,10 +20,13 @@ from streamer.log import Log
 from streamer.model import OLDEST, Net, Record, Sink
 from streamer.redaction import Redaction
 from streamer.routing import Criteria, Routing
-from streamer.store.sqlite import SqliteStore
+from streamer.store.sql import SqlStore
 from streamer.testing import MemorySink, an_event, until
 from streamer.testing.conformance import EPOCH, events
-from tests.store.agreement import opened, rows
+from tests.store.agreement import opened
+from tests.stores import rows
+
+pytestmark = pytest.mark.either_store
 
 Refusal = Callable[[Sequence[Record]], None]
 
@@ -80,7 +83,7 @@ class Rig:
     """A log on the disk, and deliveries from it."""
 
     path: Path
-    store: SqliteStore
+    store: SqlStore
     log: Log
     instruments: Instruments = field(default_factory=Instruments)
 

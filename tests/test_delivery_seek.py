@@ -15,8 +15,10 @@ from streamer.errors import Reject, Retry
 from streamer.model import OLDEST, Record
 from streamer.testing import MemorySink, until
 from streamer.testing.conformance import EPOCH, events
-from tests.store.agreement import rows
+from tests.stores import rows
 from tests.test_delivery import BrokenSink, Rig, SlowSink, StuckSink, failing, rig_at
+
+pytestmark = pytest.mark.either_store
 
 
 @pytest.fixture

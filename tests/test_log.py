@@ -1,9 +1,7 @@
 """The log: one sequence, the same from memory and from the store, which moves only after a commit."""
 
 import asyncio
-import sqlite3
 from collections.abc import AsyncIterator, Sequence
-from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
@@ -12,26 +10,34 @@ import pytest
 from streamer.errors import StoreError
 from streamer.log import NEWEST_KEPT, Log
 from streamer.model import Net, Record
-from streamer.store.sqlite import SqliteStore
+from streamer.store.sql import SqlStore
 from streamer.testing import until
 from streamer.testing.conformance import EPOCH, events
+from tests.stores import full, held, open_store
+
+pytestmark = pytest.mark.either_store
 
 IDENTITY = "http://server/api"
 
 
 @pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
-    store = SqliteStore.open(tmp_path / "store.db")
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "store.db"
+
+
+@pytest.fixture
+async def store(path: Path) -> AsyncIterator[SqlStore]:
+    store = open_store(path)
     yield store
     await store.close()
 
 
 @pytest.fixture
-async def log(store: SqliteStore) -> Log:
+async def log(store: SqlStore) -> Log:
     return await reopened(store)
 
 
-async def reopened(store: SqliteStore) -> Log:
+async def reopened(store: SqlStore) -> Log:
     """Return the log as the next process would find it."""
     log = await Log.open(store)
     await log.open_source("default", identity=IDENTITY, now=EPOCH)
@@ -39,7 +45,7 @@ async def reopened(store: SqliteStore) -> Log:
 
 
 @pytest.fixture
-def asked(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+def asked(store: SqlStore, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Return what the store is asked for from now on, by the `seq` that it lies beyond; the rest comes from memory."""
     asked, ask = list[int](), store.after
 
@@ -57,7 +63,7 @@ async def settle() -> None:
         await asyncio.sleep(0)
 
 
-async def test_memory_and_store_tell_the_same(log: Log, store: SqliteStore, asked: list[int]) -> None:
+async def test_memory_and_store_tell_the_same(log: Log, store: SqlStore, asked: list[int]) -> None:
     for _ in range(6):
         await log.append("default", events(NEWEST_KEPT // 4), net=Net.LIVE)
     head = log.head
@@ -80,9 +86,7 @@ async def test_a_reader_walks_from_the_store_into_memory_without_a_gap(log: Log)
     assert walked == list(range(1, 3 * (NEWEST_KEPT // 2) + 1))
 
 
-async def test_after_a_restart_older_records_come_from_the_store(
-    log: Log, store: SqliteStore, asked: list[int]
-) -> None:
+async def test_after_a_restart_older_records_come_from_the_store(log: Log, store: SqlStore, asked: list[int]) -> None:
     before = await log.append("default", events(3), net=Net.LIVE)
     again = await reopened(store)
     after = await again.append("default", events(2), net=Net.LIVE)
@@ -93,31 +97,27 @@ async def test_after_a_restart_older_records_come_from_the_store(
     assert asked == [0]
 
 
-async def test_the_head_moves_only_after_the_commit(log: Log, store: SqliteStore, asked: list[int]) -> None:
-    with closing(sqlite3.connect(store.path, isolation_level=None)) as other:
-        other.execute("BEGIN IMMEDIATE")
+async def test_the_head_moves_only_after_the_commit(log: Log, path: Path, asked: list[int]) -> None:
+    with held(path):
         appending = asyncio.create_task(log.append("default", events(2), net=Net.LIVE))
         waiting = asyncio.create_task(log.wait(0))
         await settle()
         assert (log.head, await log.after(0, 9)) == (0, [])
         assert not waiting.done()
-        other.execute("COMMIT")
     await asyncio.gather(appending, waiting)
     assert (log.head, len(await log.after(0, 9)), asked) == (2, 2, [])
 
 
-async def test_an_append_that_fails_moves_nothing(log: Log, store: SqliteStore, asked: list[int]) -> None:
-    with closing(sqlite3.connect(store.path, isolation_level=None)) as other:
-        other.execute("CREATE TRIGGER full BEFORE INSERT ON segments BEGIN SELECT RAISE(ABORT, 'disk is full'); END")
+async def test_an_append_that_fails_moves_nothing(log: Log, store: SqlStore, path: Path, asked: list[int]) -> None:
+    with full(path):
         with pytest.raises(StoreError, match="disk is full"):
             await log.append("default", events(2), net=Net.LIVE)
         assert (log.head, await log.after(0, 9), asked, await store.head()) == (0, [], [], 0)
-        other.execute("DROP TRIGGER full")
     assert len((await log.append("default", events(2), net=Net.LIVE)).records) == log.head == 2
 
 
 async def test_an_append_that_its_caller_gave_up_ends_in_memory_and_store(
-    log: Log, store: SqliteStore, asked: list[int]
+    log: Log, store: SqlStore, asked: list[int]
 ) -> None:
     appending = asyncio.create_task(log.append("default", events(3), net=Net.LIVE))
     await asyncio.sleep(0)
@@ -130,7 +130,7 @@ async def test_an_append_that_its_caller_gave_up_ends_in_memory_and_store(
     assert remembered == await store.after(0, 9)
 
 
-async def test_appends_that_run_at_once_keep_the_order(log: Log, store: SqliteStore) -> None:
+async def test_appends_that_run_at_once_keep_the_order(log: Log, store: SqlStore) -> None:
     await asyncio.gather(*(log.append("default", events(3), net=Net.LIVE) for _ in range(20)))
     seqs = [record.seq for record in await log.after(0, 100)]
     assert (seqs, log.head) == (list(range(1, 61)), 60)

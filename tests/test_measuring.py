@@ -16,11 +16,13 @@ from streamer.counting import Counting
 from streamer.measuring import Finish, Measure
 from streamer.model import Counter, Dues, Family, Measured, Net, RunState
 from streamer.runs import AWAITING_RETRY
-from streamer.store.sqlite import SqliteStore
 from streamer.testing import an_event
 from streamer.testing.conformance import EPOCH
 from tests.frames import bare, transition
 from tests.store.agreement import IDENTITY
+from tests.stores import open_store
+
+pytestmark = pytest.mark.either_store
 
 RUN = UUID(int=7)
 START = EPOCH + timedelta(hours=1)
@@ -55,7 +57,7 @@ class Bench:
         self._counting = counting
 
     async def open(self) -> None:
-        self.store = SqliteStore.open(self._path, counting=self._counting)
+        self.store = open_store(self._path, counting=self._counting)
         await self.store.open_source("default", identity=IDENTITY, now=EPOCH)
 
     async def append(self, *events: Event) -> list[tuple[Family, float]]:

@@ -22,12 +22,14 @@ from streamer.liveness import Tracker
 from streamer.metrics.counters import Metrics
 from streamer.model import Appended, Counter, Family, Net, Record, Totals
 from streamer.reports import Outcome, Statistics, Window
-from streamer.store.sqlite import SqliteStore
 from streamer.suspicion import Move
 from streamer.testing import an_event
 from streamer.timestamps import to_micros
 from tests.clock import NOON, Clock
 from tests.gauges import AllMetrics
+from tests.stores import open_store
+
+pytestmark = pytest.mark.either_store
 
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 TRANSITIONS = "prefect_flow_run_transitions_total"
@@ -162,7 +164,7 @@ def types(text: str) -> Iterator[tuple[str, str]]:
 
 
 async def test_counters_mirror_the_stores_totals_before_and_after_a_restart(tmp_path: Path) -> None:
-    store, metrics = SqliteStore.open(tmp_path / "store.db"), showing()
+    store, metrics = open_store(tmp_path / "store.db"), showing()
     await store.open_source("default", identity="http://host/api", now=NOON)
     pairs = [("SCHEDULED", "PENDING"), ("PENDING", "RUNNING"), ("RUNNING", "COMPLETED"), ("PENDING", "RUNNING")]
     for before, after in pairs:

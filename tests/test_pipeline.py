@@ -1,8 +1,6 @@
 """Frames → events → log → observers: in order, and nothing that comes in stops it."""
 
-import sqlite3
 from collections.abc import AsyncIterator, Sequence
-from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -18,11 +16,14 @@ from streamer.log import Log
 from streamer.model import Appended, Counter, Family, Frame, Mark, Net, Observer
 from streamer.pipeline import BATCH, Pipeline
 from streamer.selection import Selection
-from streamer.store.sqlite import SqliteStore
+from streamer.store.sql import SqlStore
 from streamer.testing import an_event
 from streamer.testing.conformance import EPOCH
 from tests.frames import Json, bare, event, flow_run, frame, heartbeat, related, transition, verdict
 from tests.incidents import an_alert
+from tests.stores import full, open_store
+
+pytestmark = pytest.mark.either_store
 
 OCCURRED = EPOCH + timedelta(hours=1)
 
@@ -55,7 +56,7 @@ class Rig:
     """A log on the disk with two sources, and a pipeline into it for each call of `bring`."""
 
     log: Log
-    store: SqliteStore
+    store: SqlStore
     instruments: Instruments = field(default_factory=Instruments)
 
     async def bring(
@@ -89,7 +90,7 @@ class Rig:
 
 @pytest.fixture
 async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
-    store = SqliteStore.open(tmp_path / "store.db")
+    store = open_store(tmp_path / "store.db")
     log = await Log.open(store)
     for name in ("default", "other"):
         await log.open_source(name, identity=f"http://{name}/api", now=EPOCH)
@@ -244,10 +245,8 @@ async def test_a_mark_of_a_source_without_health_moves_its_watermark(rig: Rig) -
     assert state.watermark == OCCURRED
 
 
-async def test_a_store_that_cannot_be_written_stops_it_before_the_mark(rig: Rig) -> None:
+async def test_a_store_that_cannot_be_written_stops_it_before_the_mark(rig: Rig, tmp_path: Path) -> None:
     health = SourceHealth("default", rig.instruments)
-    with closing(sqlite3.connect(rig.store.path, isolation_level=None)) as other:
-        other.execute("CREATE TRIGGER full BEFORE INSERT ON segments BEGIN SELECT RAISE(ABORT, 'disk is full'); END")
-    with pytest.raises(StoreError, match="disk is full"):
+    with full(tmp_path / "store.db"), pytest.raises(StoreError, match="disk is full"):
         await rig.bring(live(move()), Mark("default", OCCURRED, complete=True), health=health)
     assert (health.watermark, health.caught_up, await rig.ids()) == (None, False, [])

@@ -20,11 +20,13 @@ from streamer.clock import ServerClock, SystemClock
 from streamer.instruments import Instruments
 from streamer.model import Net, Record
 from streamer.run_facts import RunFacts
-from streamer.store.sqlite import SqliteStore
 from streamer.surroundings import NO_DETAILS, RunDetails
 from streamer.testing.serving import Serving
 from tests import frames
 from tests.incidents import SINCE, an_alert
+from tests.stores import open_store
+
+pytestmark = pytest.mark.either_store
 
 MESSAGES = ["first", "\x1b[31mTraceback\x1b[0m\n  boom", "password=hunter2"]
 
@@ -51,7 +53,7 @@ def logs() -> Logs:
 
 @pytest.fixture
 async def made(logs: Logs, tmp_path: Path) -> AsyncIterator[Callable[..., RunFacts]]:
-    store = SqliteStore.open(tmp_path / "streamer.db")
+    store = open_store(tmp_path / "streamer.db")
     await store.open_source("default", identity="http://server/api", now=SINCE - timedelta(hours=1))
     moves = (("PENDING", "RUNNING", 0), ("RUNNING", "FAILED", 192))
     events = [

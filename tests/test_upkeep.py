@@ -68,7 +68,7 @@ async def test_a_sink_whose_rest_was_pruned_while_it_was_down_goes_on_at_the_hea
     async with place.running(grace=timedelta(0)) as service:
         place.server.publish(an_event())
         await until(lambda: service.core.log.head)
-        path = service.core.store.path
+        path = service.core.settings.store_path
     place.file.rmdir()
     store = SqliteStore.open(path)
     while await store.prune(Retention(), now=datetime.now(UTC) + timedelta(days=31), readers=(), ids=False):
@@ -102,7 +102,7 @@ async def test_a_stop_longer_than_the_server_keeps_events_is_noticed_with_its_bo
     place.server.retention = kept
     async with place.running() as service:
         await until(lambda: service.core.health["default"].watermark)
-        path = service.core.store.path
+        path = service.core.settings.store_path
     long_ago = datetime.now(UTC) - timedelta(days=10)
     with closing(sqlite3.connect(path)) as store, store:
         store.execute("UPDATE sources SET watermark = ?, epoch = ?", (to_micros(long_ago),) * 2)

@@ -12,7 +12,6 @@ from streamer import config
 from streamer.access import AccessSettings
 from streamer.client import Client, LocalProvider
 from streamer.errors import AuthenticationFailed, ConfigError
-from streamer.store.lock import service_address
 
 ServiceUrl = Annotated[
     str | None,
@@ -53,6 +52,6 @@ def _of_service(url: str, access: AccessSettings) -> Client:
 
 def warn_if_idle(asked: Client) -> None:
     """Say so if nobody writes the store that is asked: nothing new will be seen then."""
-    kind, _, path = asked.metadata.partition("@")
-    if kind == "local" and not service_address(Path(path)):
+    provider = asked.session.provider
+    if isinstance(provider, LocalProvider) and not provider.is_written():
         typer.echo("no service runs on this store: what happens from now on will not be seen", err=True)

@@ -16,8 +16,6 @@ from streamer.health import SourceHealth
 from streamer.instruments import Instruments
 from streamer.source.api import Api
 from streamer.source.live import LiveSource
-from streamer.store.lock import service_address
-from streamer.store.sqlite import SqliteStore
 
 SINK_SECONDS = 15
 
@@ -65,14 +63,14 @@ async def _check(settings: config.Settings) -> int:
 
 
 async def _store(settings: config.Settings) -> str:
-    path = settings.store_path
-    if address := service_address(path):
-        return f"{path}, in use by the service at {address}"
-    if not path.exists():
-        return f"{path}, made at the first start"
-    store = SqliteStore.open_read_only(path)
+    place = settings.place
+    if service := place.service():
+        return f"{place}, in use by the service at {service.address}"
+    if not place.is_there():
+        return f"{place}, made at the first start"
+    store = place.open_read_only()
     try:
-        return f"{path}, head {await store.head()}"
+        return f"{place}, head {await store.head()}"
     finally:
         await store.close()
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -12,11 +11,12 @@ from rich.table import Table
 
 from schemas import to_json
 from streamer import config
-from streamer.cli.asking import ask, store_path
+from streamer.cli.asking import ask, place
 from streamer.cli.options import ConfigFile, StoreUrl
 from streamer.config import Settings
 from streamer.errors import ConfigError
 from streamer.operating import Answer, act
+from streamer.store.place import Place
 
 app = typer.Typer(help="Records that a sink refused for good, and why.", no_args_is_help=True)
 
@@ -35,8 +35,8 @@ def list_(
     config_file: ConfigFile = None,
 ) -> None:
     """Show what sinks have refused, newest first; works while the service runs."""
-    path, most = store_path(config_file, store), None if every else SHOWN_MOST
-    found = ask(path, lambda opened: opened.buried(sink, limit=most))
+    there, most = place(config_file, store), None if every else SHOWN_MOST
+    found = ask(there, lambda opened: opened.buried(sink, limit=most))
     table = Table("sink", "seq", "source", "buried", "bytes", "reason", box=None)
     for each in found:
         buried = each.buried.astimezone().strftime("%Y-%m-%d %H:%M:%S")
@@ -45,7 +45,7 @@ def list_(
         )
     console = Console(highlight=False)
     console.print(table if found else "there are no dead letters")
-    if more := ask(path, lambda opened: opened.dead_letters(sink)) - len(found):
+    if more := ask(there, lambda opened: opened.dead_letters(sink)) - len(found):
         console.print(f"… and {more} more: --all shows them")
 
 
@@ -57,9 +57,9 @@ def show(
     config_file: ConfigFile = None,
 ) -> None:
     """Print a refused record as JSON."""
-    path = store_path(config_file, store)
-    _there(path, sink, [seq])
-    (record,) = ask(path, lambda opened: opened.buried_records(sink, [seq]))
+    there = place(config_file, store)
+    _there(there, sink, [seq])
+    (record,) = ask(there, lambda opened: opened.buried_records(sink, [seq]))
     sys.stdout.buffer.write(to_json(record.seq, record.source, record.event) + b"\n")
     sys.stdout.flush()
 
@@ -86,13 +86,13 @@ def _have(done: str, sink: str, seqs: list[int] | None, every: bool, settings: S
     """Have something done to these dead letters, or to all of the sink's."""
     if bool(seqs) == every:
         raise ConfigError("say which records", hint="give seqs of `streamer dead-letters list`, or --all")
-    wanted = _there(settings.store_path, sink, seqs)
+    wanted = _there(settings.place, sink, seqs)
     return asyncio.run(act(settings, f"dead-letters/{done}", sink=sink, seqs=wanted))
 
 
-def _there(path: Path, sink: str, seqs: list[int] | None) -> list[int]:
+def _there(there: Place, sink: str, seqs: list[int] | None) -> list[int]:
     """Return the numbers of these dead letters, or of all; refuse those that are none."""
-    known = ask(path, lambda opened: opened.buried_seqs(sink))
+    known = ask(there, lambda opened: opened.buried_seqs(sink))
     if missing := sorted(set(seqs or ()) - set(known)):
         which = f"no dead letter {', '.join(map(str, missing))}"
     elif not known:

@@ -2,7 +2,6 @@
 
 import asyncio
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -11,11 +10,12 @@ from rich.markup import escape
 from rich.table import Table
 
 from streamer import config
-from streamer.cli.asking import ask, store_path
+from streamer.cli.asking import ask, place
 from streamer.cli.options import ConfigFile, StoreUrl
 from streamer.errors import ConfigError
 from streamer.operating import act
-from streamer.store.sqlite import SqliteStore
+from streamer.store.place import Place
+from streamer.store.sql import SqlStore
 
 app = typer.Typer(help="Frames that are no valid event, and why.", no_args_is_help=True)
 
@@ -32,7 +32,7 @@ def list_(
     config_file: ConfigFile = None,
 ) -> None:
     """Show what is in quarantine, newest first; works while the service runs."""
-    found = [each for each in ask(store_path(config_file, store), SqliteStore.refused) if reason in (None, each.reason)]
+    found = [each for each in ask(place(config_file, store), SqlStore.refused) if reason in (None, each.reason)]
     table = Table("key", "arrived", "source", "net", "reason", "bytes", "detail", box=None)
     for each in found if every else found[:SHOWN_MOST]:
         arrived = each.arrived.astimezone().strftime("%Y-%m-%d %H:%M:%S")
@@ -48,9 +48,9 @@ def list_(
 @app.command()
 def show(key: Key, store: StoreUrl = None, config_file: ConfigFile = None) -> None:
     """Print a frame as it came, cut to a megabyte."""
-    path = store_path(config_file, store)
-    (whole,) = _resolved(path, [key], several=False)
-    frame = ask(path, lambda opened: opened.refused_frame(whole))
+    there = place(config_file, store)
+    (whole,) = _resolved(there, [key], several=False)
+    frame = ask(there, lambda opened: opened.refused_frame(whole))
     sys.stdout.buffer.write(frame.data if frame else b"")
     sys.stdout.buffer.write(b"\n")
     sys.stdout.flush()
@@ -67,16 +67,16 @@ def retry(
     if bool(keys) == every:
         raise ConfigError("say which frames", hint="give keys of `streamer quarantine list`, or --all")
     settings = config.load(config_file, store=store)
-    wanted = _resolved(settings.store_path, keys or [""], several=every)
+    wanted = _resolved(settings.place, keys or [""], several=every)
     answer = asyncio.run(act(settings, "quarantine/retry", keys=wanted))
     typer.echo(f"{answer['accepted']} of {answer['retried']} are valid now, and in the log")
 
 
-def _resolved(path: Path, keys: list[str], *, several: bool) -> list[str]:
+def _resolved(there: Place, keys: list[str], *, several: bool) -> list[str]:
     """Return the whole keys of the frames that these starts of keys mean, one each unless several are wanted."""
     found = []
     for key in keys:
-        matching = [each.key for each in ask(path, lambda opened, key=key: opened.refused(key))]  # type: ignore[misc]
+        matching = [each.key for each in ask(there, lambda opened, key=key: opened.refused(key))]  # type: ignore[misc]
         if not several and len(matching) != 1:
             what = f"{len(matching)} frames have a key" if matching else "no frame in quarantine has a key"
             raise ConfigError(f"{what} that starts with {key}", hint="`streamer quarantine list` shows the keys")

@@ -22,7 +22,6 @@ from streamer.errors import ConfigError
 from streamer.operating import act, listed_sinks, try_sink
 from streamer.sink_list import SinkState, forgetting
 from streamer.starts import read_since
-from streamer.store.lock import running_service
 
 app = typer.Typer(help="The sinks: how they are, and what they are given.", no_args_is_help=True)
 
@@ -107,7 +106,7 @@ def seek(
 def forget(name: Name, store: StoreUrl = None, config_file: ConfigFile = None) -> None:
     """Drop what the store keeps of a sink that is not configured any more: its place and its dead letters."""
     settings = config.load(config_file, store=store)
-    if not running_service(settings.store_path) and name in sinks_of(settings):
+    if not settings.place.service() and name in sinks_of(settings):
         raise ConfigError(f"the sink {name!r} is configured", hint="take it out of the configuration first")
     answer = asyncio.run(act(settings, "sinks/forget", sink=name))
     typer.echo(f"{name} is forgotten, and so are its {answer['dead_letters']} dead letters")

@@ -3,7 +3,6 @@
 import asyncio
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -21,8 +20,7 @@ from streamer.instruments import Instruments
 from streamer.model import Frame, Item, Record
 from streamer.selection import Selection
 from streamer.source.live import LiveSource
-from streamer.store.lock import service_address
-from streamer.store.sqlite import SqliteStore
+from streamer.store.place import Place
 
 _POLL_SECONDS = 0.2
 _AT_ONCE = 500
@@ -57,8 +55,8 @@ async def _print(settings: config.Settings, selection: Selection, states: set[st
         else:
             console.print(line(record.event))
 
-    if service_address(settings.store_path):
-        await _from_log(settings.store_path, show)
+    if settings.place.service():
+        await _from_log(settings.place, show)
     else:
         await _from_server(settings, show)
 
@@ -70,8 +68,8 @@ def _is_in(record: Record, states: set[str]) -> bool:
     return isinstance(event, Transition) and not states.isdisjoint({event.to_type.lower(), event.after.name.lower()})
 
 
-async def _from_log(path: Path, show: Callable[[Record], None]) -> None:
-    store = SqliteStore.open_read_only(path)
+async def _from_log(place: Place, show: Callable[[Record], None]) -> None:
+    store = place.open_read_only()
     try:
         seq = await store.head()
         while True:

@@ -19,7 +19,6 @@ from streamer.config import Settings
 from streamer.errors import AuthenticationFailed, ConfigError, ConnectionLost, SourceError, StoreError
 from streamer.questions import PAGE_MOST, RunQuery
 from streamer.run_view import RunView
-from streamer.store.lock import running_service
 from streamer.web import stream
 from streamer.web.endpoints import Items
 from streamer.web.parameters import written
@@ -59,9 +58,9 @@ def on_store(settings: Settings) -> Find:
     """Return how to find the service that runs on the store of the settings."""
 
     def find() -> Place:
-        if service := running_service(settings.store_path):
+        if service := settings.place.service():
             return Place(service.address, {"Authorization": f"Bearer {service.token}"})
-        raise StoreError(f"no service runs on the store {settings.store_path}", _WHERE)
+        raise StoreError(f"no service runs on the store {settings.place}", _WHERE)
 
     return find
 

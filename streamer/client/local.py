@@ -23,10 +23,15 @@ class LocalProvider:
         self, store: str | None = None, *, api_url: str | None = None, settings: Settings | None = None
     ) -> None:
         settings = settings or config.load(store=store, api_url=api_url)
-        self.place = f"local@{settings.store_path}"
+        self._where = settings.place
+        self.place = f"local@{self._where}"
         self._pages = settings.surroundings.ui
         self._opened = Opened(lambda: settings)
         weakref.finalize(self, self._opened.close).atexit = False  # by then, the store's threads have ended
+
+    def is_written(self) -> bool:
+        """Tell whether a service runs on the store."""
+        return self._where.service() is not None
 
     def close(self) -> None:
         """Let go of what is open; asked again, it opens anew."""

@@ -10,7 +10,7 @@ from streamer.config import Settings
 from streamer.connecting import connection_of
 from streamer.instruments import Instruments
 from streamer.source.api import Api
-from streamer.store.sqlite import SqliteStore
+from streamer.store.sql import SqlStore
 
 T = TypeVar("T")
 
@@ -21,14 +21,14 @@ class Opened:
     def __init__(self, settings: Callable[[], Settings]) -> None:
         self._settings = settings
         self._background = Background()
-        self._store: SqliteStore | None = None
+        self._store: SqlStore | None = None
         self._server: Server | None = None
 
-    def ask_store(self, question: Callable[[SqliteStore], Awaitable[T]]) -> T:
+    def ask_store(self, question: Callable[[SqlStore], Awaitable[T]]) -> T:
         """Return the answer of the store, which is only read."""
 
         async def asking() -> T:
-            self._store = self._store or SqliteStore.open_read_only(self._settings().store_path)
+            self._store = self._store or self._settings().place.open_read_only()
             return await question(self._store)
 
         return self._background.do(asking())

@@ -1,9 +1,9 @@
 """Opening SQLite the way the store wants it, and saying in words what went wrong."""
 
+import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
-from fnmatch import fnmatchcase
 from pathlib import Path
 from time import monotonic
 from types import NoneType
@@ -119,9 +119,9 @@ def connect(path: Path, *, read_only: bool = False) -> SqliteConnection:
     return connection
 
 
-def _matches(value: str | None, glob: str) -> bool:
-    """Tell whether a glob matches that SQLite's own operator reads in another way: with classes of characters."""
-    return value is not None and fnmatchcase(value, glob)
+def _matches(value: str | None, regex: str) -> bool:
+    """Tell whether a regular expression matches all of a text."""
+    return value is not None and re.fullmatch(regex, value, re.DOTALL) is not None
 
 
 @contextmanager

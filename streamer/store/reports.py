@@ -79,7 +79,10 @@ _OUTCOMES = """
 _HISTORY = """
     WITH wanted AS (
         SELECT * FROM runs WHERE due >= :start AND due < :end AND state_type IS NOT NULL AND deleted_at IS NULL
-            AND (:flows IS NULL OR flow IN (SELECT id FROM names WHERE name IN (SELECT value FROM json_each(:flows))))
+            AND (
+                CAST(:flows AS TEXT) IS NULL
+                OR flow IN (SELECT id FROM names WHERE name IN (SELECT value FROM json_each(:flows)))
+            )
     ),
     moves AS (
         SELECT run, to_type, occurred, lead(occurred, 1, :now) OVER (PARTITION BY run ORDER BY occurred, seq) AS until

@@ -45,13 +45,11 @@ _SIGNS = {
     Operator.GTE: ">=",
     Operator.LT: "<",
     Operator.LTE: "<=",
-    Operator.LIKE: "GLOB",
-    Operator.NLIKE: "NOT GLOB",
     Operator.ILIKE: "LIKE",
     Operator.NILIKE: "NOT LIKE",
 }
 _LISTS = {Operator.IN: "IN", Operator.NIN: "NOT IN"}
-_CASE_COUNTS = (Operator.LIKE, Operator.NLIKE)
+_CASE_COUNTS = {Operator.LIKE: "glob", Operator.NLIKE: "NOT glob"}
 _CASE_DOES_NOT = (Operator.ILIKE, Operator.NILIKE)
 
 
@@ -75,7 +73,7 @@ def _joined(sign: str, conditions: Sequence[Condition], columns: Columns, bound:
 
 def _never(bound: Bound) -> str:
     """Return what is false, but not plainly: SQLite looks for no index then, and does not find the one it is told."""
-    return bound.one(0)
+    return f"{bound.one(0)} = 1"
 
 
 def _compared(column: str, operator: Operator, value: Any, bound: Bound) -> str:
@@ -89,7 +87,7 @@ def _compared(column: str, operator: Operator, value: Any, bound: Bound) -> str:
     if operator in _LISTS:
         return f"{column} {_LISTS[operator]} ({', '.join(bound.one(_bound(column, each)) for each in value)})"
     if operator in _CASE_COUNTS:
-        return f"{column} {_SIGNS[operator]} {bound.one(glob_of(value))}"
+        return f"{_CASE_COUNTS[operator]}({bound.one(glob_of(value))}, {column})"
     escaped = " ESCAPE '\\'" if operator in _CASE_DOES_NOT else ""
     return f"({column} {_SIGNS[operator]} {bound.one(_bound(column, value))}{escaped})"
 

@@ -1,6 +1,8 @@
 """A question about runs in SQL: what a run has to meet, whatever way leads to it."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from fnmatch import translate
 
 import orjson
 
@@ -53,7 +55,7 @@ def terms(query: RunQuery, ids: Mapping[str, Sequence[str]], bound: Bound) -> It
     """Yield each thing that a run has to meet."""
     yield f"{KEYS[query.order]} IS NOT NULL"
     if query.ids:
-        yield f"runs.id IN (SELECT id FROM {these(query, bound)})"
+        yield f"runs.id IN (SELECT id FROM {these(query, bound)} AS asked)"
     for column, is_there in (("deleted_at", query.deleted), ("task_run", query.subflows)):
         if is_there is not None:
             yield f"runs.{column} IS {'NOT ' if is_there else ''}NULL"
@@ -103,8 +105,30 @@ def is_glob(text: str) -> bool:
     return any(sign in text for sign in "*?[")
 
 
+def regex_of(glob: str) -> str:
+    """Return the regular expression for a glob of `fnmatch`, in words that Python and PostgreSQL read alike."""
+    return "".join(map(_in_regex, _PARTS_OF_GLOB.findall(glob)))
+
+
+def _in_regex(part: str) -> str:
+    if part in _SIGNS:
+        return _SIGNS[part]
+    if len(part) == 1:
+        return part if part.isalnum() or part.isspace() or not part.isascii() else f"\\{part}"
+    bracket = translate(part).removeprefix("(?s:").removesuffix(r")\Z")
+    if not bracket.startswith("["):
+        return "." if bracket == "." else "$.^"  # of no characters: never
+    return f"[{_OPENING.sub(BACKSLASH_BRACKET, bracket[1:-1])}]"
+
+
+_SIGNS = {"*": ".*", "?": "."}
+_PARTS_OF_GLOB = re.compile(r"\[!?\]?[^\]]*\]|.", re.DOTALL)
+_OPENING = re.compile(r"(?<!\\)\[")
+BACKSLASH_BRACKET = r"\\["
+
+
 def _text(value: str, texts: Sequence[str], bound: Bound) -> str:
     globs = [text for text in texts if is_glob(text)]
-    either = [f"matches({value}, {bound.one(glob)})" for glob in globs if "[" in glob]
-    either += [f"{value} GLOB {bound.one(glob)}" for glob in globs if "[" not in glob]
+    either = [f"matches({value}, {bound.one(regex_of(glob))})" for glob in globs if "[" in glob]
+    either += [f"glob({bound.one(glob)}, {value})" for glob in globs if "[" not in glob]
     return f"({' OR '.join([f'{value} IN {bound.several(texts)}', *either])})"

@@ -81,7 +81,7 @@ def _best(connection: Connection, query: RunQuery, ways: Sequence[Way], bound: B
 def _counted(connection: Connection, ways: Sequence[Way], bound: Bound) -> Iterator[tuple[int, int, Way]]:
     """Yield ways with how many runs are on them, as far as they are few, and where they stand."""
     for place, way in enumerate(ways):
-        query = f"SELECT count(*) FROM (SELECT 1 FROM {way.table} WHERE {way.where} LIMIT {FEW}) AS some"
+        query = f"SELECT count(*) FROM (SELECT 1 FROM {way.table} WHERE {way.where} LIMIT {FEW}) AS found"
         yield connection.execute(query, bound).fetchone()[0], place, way
 
 

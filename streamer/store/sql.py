@@ -89,6 +89,15 @@ class SqlStore:
         self._hurry = asyncio.Event()
         self._hurry.set()
 
+    @property
+    def token(self) -> str:
+        """Return what proves that a command comes from somebody who may write the store."""
+        raise NotImplementedError
+
+    def bytes_on_disk(self) -> int:
+        """Return how many bytes the store takes on the disk."""
+        raise NotImplementedError
+
     def _transact(self, work: Callable[[Connection], T]) -> T:
         """Do the work in one transaction, which is on the disk when this returns."""
         raise NotImplementedError

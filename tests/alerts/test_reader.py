@@ -21,10 +21,13 @@ from streamer.metrics.counters import Metrics
 from streamer.model import Net
 from streamer.pipeline import Pipeline
 from streamer.routing import Criteria
-from streamer.store.sqlite import SqliteStore
+from streamer.store.sql import SqlStore
 from streamer.testing import until
 from tests.alerts.stories import at, moved, rule
-from tests.store.agreement import opened, rows
+from tests.store.agreement import opened
+from tests.stores import rows
+
+pytestmark = pytest.mark.either_store
 
 
 @dataclass
@@ -50,7 +53,7 @@ class House:
         self.sees = True
 
     async def begin(self) -> None:
-        self.store: SqliteStore = await opened(self.path)
+        self.store: SqlStore = await opened(self.path)
         self.log, self.intake = await Log.open(self.store), Intake()
         instruments = Instruments()
         self.metrics = Metrics(instruments, await self.store.totals(), self.clock)

@@ -65,7 +65,7 @@ async def _buried(service: Service, number: int) -> bool:
 
 
 async def dead_letters(service: Service, *arguments: str) -> Result:
-    whole = ["dead-letters", *arguments, "--store", f"sqlite:///{service.core.store.path}"]
+    whole = ["dead-letters", *arguments, "--store", f"sqlite:///{service.core.settings.store_path}"]
     return await asyncio.to_thread(CliRunner().invoke, app, whole)
 
 

@@ -106,7 +106,7 @@ async def test_a_running_service_does_it_and_its_sinks_have_the_event(place: Pla
         event = an_event()
         refused = Frame("default", Net.LIVE, bare(event))
         await service.core.store.quarantine(refused, InvalidEvent(Reason.SCHEMA, "unheard of"))
-        result = await asyncio.to_thread(quarantine, service.core.store.path, "retry", "--all")
+        result = await asyncio.to_thread(quarantine, service.core.settings.store_path, "retry", "--all")
         assert result.output == "1 of 1 are valid now, and in the log\n"
         await until(lambda: place.ids() == [event["id"]])
 

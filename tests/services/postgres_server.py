@@ -25,8 +25,9 @@ class PostgresServer:
     PostgreSQL does not run as root: then it runs as the user `postgres`, who must be able to reach the folder.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, fsync: bool = True) -> None:
         self.folder = folder
+        self._fsync = fsync
         self.port = free_port()
         self.url = f"postgresql://{USER}:{PASSWORD.replace('/', '%2F')}@127.0.0.1:{self.port}/postgres"
         self._process: subprocess.Popen[bytes] | None = None
@@ -89,6 +90,7 @@ class PostgresServer:
 
     def _spawn(self) -> subprocess.Popen[bytes]:
         where = ["-D", str(self.folder / "data"), "-p", str(self.port), "-h", "127.0.0.1", "-k", ""]
+        where += [] if self._fsync else ["-c", "fsync=off"]
         return self._popen("postgres", *where)
 
     def _popen(self, program: str, *arguments: str) -> subprocess.Popen[bytes]:

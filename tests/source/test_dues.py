@@ -21,9 +21,12 @@ from streamer.model import Net
 from streamer.pipeline import Pipeline
 from streamer.source.api import Api
 from streamer.source.dues import DueTimes
-from streamer.store.sqlite import SqliteStore
+from streamer.store.sql import SqlStore
 from streamer.testing import FakePrefect, an_event, until
-from tests.store.agreement import rows
+from tests.stores import open_store, rows
+
+pytestmark = pytest.mark.either_store
+
 
 NOW = datetime.now(UTC)
 DUE = NOW - timedelta(minutes=5)
@@ -33,7 +36,8 @@ AT_ONCE = timedelta(seconds=0.005)
 class Learned:
     """A store whose runs' due times are learned."""
 
-    def __init__(self, store: SqliteStore, server: FakePrefect) -> None:
+    def __init__(self, path: Path, store: SqlStore, server: FakePrefect) -> None:
+        self._path = path
         self.store = store
         self.turns = 0
         self._server = server
@@ -64,7 +68,7 @@ class Learned:
 
     async def all_known(self) -> None:
         """Return once nothing is left to learn."""
-        await until(lambda: rows(self.store.path, "SELECT id FROM runs WHERE due IS NULL") == [])
+        await until(lambda: rows(self._path, "SELECT id FROM runs WHERE due IS NULL") == [])
 
 
 class Bench:
@@ -78,12 +82,12 @@ class Bench:
     @asynccontextmanager
     async def open(self, *, every: timedelta = AT_ONCE) -> AsyncIterator[tuple[Learned, DueTimes, Intake]]:
         """Open a store with its pipeline; learning begins when its task is made, once `present` is set."""
-        store = SqliteStore.open(self._path)
+        store = open_store(self._path)
         log, intake, health = await Log.open(store), Intake(), SourceHealth("default", Instruments())
         self.present = health.present
         await log.open_source("default", identity="a server", now=NOW - timedelta(hours=1))
         health.present.set()
-        learned = Learned(store, self.server)
+        learned = Learned(self._path, store, self.server)
         dues = DueTimes(self._api, store, health, every=every)
         pipeline = asyncio.create_task(Pipeline(intake, log, health.instruments).run())
         try:

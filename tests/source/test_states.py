@@ -21,9 +21,11 @@ from streamer.model import Net
 from streamer.pipeline import Pipeline
 from streamer.source.api import Api
 from streamer.source.states import States
-from streamer.store.sqlite import SqliteStore
 from streamer.testing import FakePrefect, an_event, until
 from tests.store.agreement import IDENTITY
+from tests.stores import open_store
+
+pytestmark = pytest.mark.either_store
 
 Json = dict[str, Any]
 
@@ -37,7 +39,7 @@ class Bench:
 
     def __init__(self, folder: Path, server: FakePrefect, api: Api) -> None:
         self.server = server
-        self.store = SqliteStore.open(folder / "streamer.db")
+        self.store = open_store(folder / "streamer.db")
         self._api = api
 
     @asynccontextmanager

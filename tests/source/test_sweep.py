@@ -24,9 +24,11 @@ from streamer.pipeline import Pipeline
 from streamer.source import sweep as module
 from streamer.source.api import Api
 from streamer.source.sweep import Sweep
-from streamer.store.sqlite import SqliteStore
 from streamer.testing import FakePrefect, an_event, event_pages, fake_prefect, until
 from streamer.timestamps import to_micros
+from tests.stores import open_store
+
+pytestmark = pytest.mark.either_store
 
 NOW = datetime.now(UTC)
 NOON = NOW - timedelta(hours=5, minutes=30)
@@ -69,7 +71,7 @@ class Bench:
         self, *, ages: Sequence[tuple[int, int]] = ((10 * SECOND, 15 * SECOND),)
     ) -> AsyncIterator[Swept]:
         """Run sweep and pipeline as a service's start would; it begins when the sweep has come to the present."""
-        store = SqliteStore.open(self.path)
+        store = open_store(self.path)
         log, intake, health = await Log.open(store), Intake(), SourceHealth("default", Instruments())
         state = await log.open_source("default", identity="a server", now=NOW)
         sweep = Sweep(self._api, store, health, state, history=timedelta(hours=24), ages=ages)
@@ -202,7 +204,7 @@ async def test_event_that_a_page_leaves_out_is_asked_for_by_its_id(
 async def test_what_was_received_before_the_servers_answer_is_committed_before_ours_is_counted(
     bench: Bench, api: Api
 ) -> None:
-    store, intake, health = SqliteStore.open(bench.path), Intake(), SourceHealth("default", Instruments())
+    store, intake, health = open_store(bench.path), Intake(), SourceHealth("default", Instruments())
     log = await Log.open(store)
     state = await log.open_source("default", identity="a server", now=NOW)
     on_its_way = at(0)

@@ -1,21 +1,19 @@
 """A store for tests, and whether its tables say the same."""
 
-import sqlite3
 from collections import Counter as Tally
 from collections.abc import Sequence
-from contextlib import closing
 from dataclasses import replace
 from functools import reduce
 from pathlib import Path
-from typing import Any
 from uuid import UUID
 
 from schemas import Event, FlowRunEvent
 from streamer import counting
 from streamer.model import Counter, Family, Net, RunState
 from streamer.runs import advance
-from streamer.store.sqlite import SqliteStore
+from streamer.store.sql import SqlStore
 from streamer.testing.conformance import EPOCH
+from tests.stores import open_store, rows
 
 IDENTITY = "http://server/api"
 EVERYTHING = 1_000_000
@@ -23,17 +21,11 @@ TIMES = (Family.DURATION, Family.DURATION_SUM, Family.QUEUE_WAIT, Family.QUEUE_W
 """What depends on when it was known, if a history contradicts itself."""
 
 
-async def opened(path: Path) -> SqliteStore:
+async def opened(path: Path) -> SqlStore:
     """Return the store with its one source, which counts from `EPOCH` on."""
-    store = SqliteStore.open(path)
+    store = open_store(path)
     await store.open_source("default", identity=IDENTITY, now=EPOCH)
     return store
-
-
-def rows(path: Path, query: str) -> list[tuple[Any, ...]]:
-    """Return what any statement yields, executed beside the store."""
-    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        return list(connection.execute(query))
 
 
 def folded(events: Sequence[Event]) -> RunState:

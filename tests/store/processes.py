@@ -18,6 +18,7 @@ import orjson
 from schemas import Event, decode
 from streamer.errors import StoreError
 from streamer.model import Net
+from streamer.store.sql import SqlStore
 from streamer.store.sqlite import SqliteStore
 from streamer.testing import an_event
 from streamer.testing.conformance import EPOCH, events
@@ -109,7 +110,7 @@ async def _outgrow(path: Path) -> None:
     print(json.dumps({"hint": hint, "records": told}))
 
 
-async def _refused_append(store: SqliteStore, more: list[Event]) -> str | None:
+async def _refused_append(store: SqlStore, more: list[Event]) -> str | None:
     try:
         await store.append("default", more, net=Net.LIVE)
     except StoreError as error:

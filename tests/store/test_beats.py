@@ -6,6 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -14,7 +15,10 @@ from streamer.model import Beat, Net
 from streamer.store.beats import BEATS_KEPT, enter, read
 from streamer.testing.conformance import EPOCH
 from tests.frames import RUN, bare, heartbeat
-from tests.store.agreement import opened, rows
+from tests.store.agreement import opened
+from tests.stores import rows
+
+pytestmark = pytest.mark.either_store
 
 
 def kept(seconds: Sequence[int]) -> list[int]:
@@ -39,15 +43,16 @@ def test_no_beat_is_new_twice(seconds: list[int]) -> None:
 
 
 async def test_beats_of_a_batch_are_kept_and_counted_once(tmp_path: Path) -> None:
-    store = await opened(tmp_path / "store.db")
+    path = tmp_path / "store.db"
+    store = await opened(path)
     beats = [beat(second) for second in (30, 0, 60)]
     first = await store.append("default", [*beats, beats[0]], net=Net.LIVE)
     again = await store.append("default", [beat(30), beat(90)], net=Net.SWEEP)
     assert ([each.occurred for each in first.beats], first.duplicates) == ([each.occurred for each in beats], 1)
     assert ([each.occurred for each in again.beats], again.duplicates) == ([EPOCH + timedelta(seconds=90)], 1)
     await store.close()
-    assert rows(store.path, "SELECT sum(value) FROM counters WHERE family = 'heartbeats'") == [(4,)]
-    assert rows(store.path, "SELECT count(*) FROM ledger") == [(0,)], "a month of ids would outweigh all the rest"
+    assert rows(path, "SELECT sum(value) FROM counters WHERE family = 'heartbeats'") == [(4,)]
+    assert rows(path, "SELECT count(*) FROM ledger") == [(0,)], "a month of ids would outweigh all the rest"
 
 
 def beat(second: int) -> Event:

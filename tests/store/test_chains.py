@@ -9,9 +9,11 @@ import pytest
 
 from schemas import decode
 from streamer.model import Net
-from streamer.store.sqlite import SqliteStore
 from streamer.testing import an_event
 from streamer.testing.conformance import EPOCH
+from tests.stores import open_store
+
+pytestmark = pytest.mark.either_store
 
 LATER = EPOCH + timedelta(hours=2)
 RUN = str(uuid4())
@@ -24,7 +26,7 @@ def path(tmp_path: Path) -> Path:
 
 async def broken_after(path: Path, *contents: dict[str, object]) -> tuple[set[UUID], set[UUID]]:
     """Append these, one by one; return the runs with a break, and again when those were looked into."""
-    store = SqliteStore.open(path)
+    store = open_store(path)
     await store.open_source("default", identity="a server", now=EPOCH)
     for content in contents:
         await store.append("default", [decode(orjson.dumps(content))], net=Net.LIVE)
@@ -74,7 +76,7 @@ async def test_state_that_the_scheduler_announced_is_missed_as_any_other(path: P
 
 
 async def test_break_is_given_time_to_be_filled(path: Path) -> None:
-    store = SqliteStore.open(path)
+    store = open_store(path)
     await store.open_source("default", identity="a server", now=EPOCH)
     await store.append("default", [decode(orjson.dumps(move(follows=str(uuid4()))))], net=Net.LIVE)
     assert await store.broken("default", EPOCH, 10) == set()
@@ -116,7 +118,7 @@ async def test_events_in_another_order_are_no_break_once_all_are_there(path: Pat
 
 
 async def test_break_that_comes_while_others_are_looked_into_stays(path: Path) -> None:
-    store = SqliteStore.open(path)
+    store = open_store(path)
     await store.open_source("default", identity="a server", now=EPOCH)
     await store.append("default", [decode(orjson.dumps(move(5, follows=str(uuid4()))))], net=Net.LIVE)
     await store.mended([UUID(RUN)], EPOCH + timedelta(hours=1, seconds=5))
@@ -125,7 +127,7 @@ async def test_break_that_comes_while_others_are_looked_into_stays(path: Path) -
 
 
 async def test_break_of_a_suspected_run_stays_when_what_was_missing_has_come(path: Path) -> None:
-    missing, store = move(), SqliteStore.open(path)
+    missing, store = move(), open_store(path)
     await store.open_source("default", identity="a server", now=EPOCH)
     for each in (move(1, follows=missing["id"]), missing):
         await store.append("default", [decode(orjson.dumps(each))], net=Net.LIVE)

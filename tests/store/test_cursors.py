@@ -19,11 +19,14 @@ from streamer.store.appending import Batch, append
 from streamer.store.connection import SqliteConnection, connect
 from streamer.store.cursors import Reader, find
 from streamer.store.migrations import STEPS, migrate
-from streamer.store.sqlite import SqliteStore
+from streamer.store.sql import SqlStore
 from streamer.testing import an_event
 from streamer.testing.conformance import EPOCH, events
 from streamer.timestamps import to_micros
-from tests.store.agreement import opened, rows
+from tests.store.agreement import opened
+from tests.stores import rows
+
+pytestmark = pytest.mark.either_store
 
 BEFORE_TIMES = 6
 """The step before segments knew when their newest record occurred."""
@@ -34,7 +37,7 @@ def at(minutes: int) -> datetime:
 
 
 @pytest.fixture
-async def store(tmp_path: Path) -> SqliteStore:
+async def store(tmp_path: Path) -> SqlStore:
     return await opened(tmp_path / "store.db")
 
 
@@ -83,6 +86,7 @@ def old(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
+@pytest.mark.sqlite
 async def test_where_sinks_stood_is_taken_over_from_an_older_version(old: Path) -> None:
     store = await opened(old)
     assert await store.cursor("archive") == Cursor(3, OLDEST)
@@ -90,7 +94,7 @@ async def test_where_sinks_stood_is_taken_over_from_an_older_version(old: Path) 
     await store.close()
 
 
-async def test_readers_are_those_with_a_cursor_or_dead_letters(store: SqliteStore) -> None:
+async def test_readers_are_those_with_a_cursor_or_dead_letters(store: SqlStore) -> None:
     brought = events(3)
     await store.cursor("a sink")
     records = (await store.append("default", brought, net=Net.LIVE)).records
@@ -102,18 +106,20 @@ async def test_readers_are_those_with_a_cursor_or_dead_letters(store: SqliteStor
     await store.close()
 
 
-async def test_a_commit_never_moves_a_cursor_back_and_brings_none_back_that_is_forgotten(store: SqliteStore) -> None:
+async def test_a_commit_never_moves_a_cursor_back_and_brings_none_back_that_is_forgotten(
+    store: SqlStore, tmp_path: Path
+) -> None:
     await store.append("default", events(3), net=Net.LIVE)
     await store.cursor("a sink")
     await store.commit("a sink", 1)
     assert (await store.cursor("a sink")).seq == 3
     await store.forget("a sink")
     await store.commit("a sink", 3)
-    assert rows(store.path, "SELECT * FROM cursors") == []
+    assert rows(tmp_path / "store.db", "SELECT * FROM cursors") == []
     await store.close()
 
 
-async def test_records_between_two_places_are_counted(store: SqliteStore) -> None:
+async def test_records_between_two_places_are_counted(store: SqlStore) -> None:
     await store.append("default", events(5), net=Net.LIVE)
     assert [await store.between(low, high) for low, high in ((0, 5), (2, 4), (5, 5))] == [5, 2, 0]
     await store.close()

@@ -1,6 +1,5 @@
 """Whatever way leads to the runs, the pages have what a naive search has, each run once, also while runs come in."""
 
-import sqlite3
 from collections import Counter as Tally
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
@@ -23,12 +22,14 @@ from schemas import Event, StateType, decode
 from streamer.model import Held, Net, Retention, RunState
 from streamer.questions import Count, DeploymentQuery, FlowQuery, Order, Page, Place, RunQuery, Summary, pages
 from streamer.store import inspection, run_rows, run_ways, summaries
-from streamer.store.connection import SqliteConnection
-from streamer.store.migrations import migrate
+from streamer.store.sql import SqlStore
 from streamer.store.sqlite import SqliteStore
 from streamer.testing import an_event
 from streamer.timestamps import to_micros
-from tests.store.agreement import opened, rows
+from tests.store.agreement import opened
+from tests.stores import bare, rows
+
+pytestmark = pytest.mark.either_store
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 NAMES = {
@@ -172,8 +173,7 @@ class Shelf:
     """Runs in a store of their own, in memory."""
 
     def __init__(self) -> None:
-        self.connection = sqlite3.connect(":memory:", isolation_level=None, factory=SqliteConnection)
-        migrate(self.connection)
+        self.connection = bare()
         self.connection.execute("INSERT INTO sources (id, name, identity, epoch) VALUES (1, 'default', '', 0)")
         self.connection.execute("INSERT INTO sources (id, name, identity, epoch) VALUES (2, 'staging', '', 0)")
         self.connection.executemany("INSERT INTO names VALUES (?, ?, 0)", NAMES.items())
@@ -327,7 +327,7 @@ def test_a_name_is_matched_as_fnmatch_does(shelf: Shelf, wanted: list[str], name
 
 
 @pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
+async def store(tmp_path: Path) -> AsyncIterator[SqlStore]:
     store = await opened(tmp_path / "store.db")
     yield store
     await store.close()
@@ -377,7 +377,7 @@ ASKED: dict[str, tuple[RunQuery, list[int]]] = {
 
 
 @pytest.mark.parametrize(("query", "numbers"), ASKED.values(), ids=ASKED)
-async def test_the_store_answers(store: SqliteStore, query: RunQuery, numbers: list[int]) -> None:
+async def test_the_store_answers(store: SqlStore, query: RunQuery, numbers: list[int]) -> None:
     await store.append("default", HAPPENED, net=Net.LIVE)
     page = await store.inspection.runs(query)
     assert [run.name for run in page.items] == [f"run {number}" for number in numbers]
@@ -385,7 +385,7 @@ async def test_the_store_answers(store: SqliteStore, query: RunQuery, numbers: l
     assert page.names.keys() == {ident for run in page.items for ident in (run.flow, run.deployment) if ident}
 
 
-async def test_flows_and_deployments_are_summed_up_the_latest_first(store: SqliteStore) -> None:
+async def test_flows_and_deployments_are_summed_up_the_latest_first(store: SqlStore) -> None:
     await store.append("default", HAPPENED, net=Net.LIVE)
     load, etl = await store.inspection.flows(FlowQuery(sources="def*"))
     assert (load.name, load.runs, load.latest_successful, load.consecutive_failures) == ("load", 2, None, 0)
@@ -399,31 +399,34 @@ async def test_flows_and_deployments_are_summed_up_the_latest_first(store: Sqlit
     assert await store.inspection.flows(FlowQuery(names="nothing")) == []
 
 
-async def test_it_can_be_asked_beside_the_service(store: SqliteStore) -> None:
+@pytest.mark.sqlite
+async def test_it_can_be_asked_beside_the_service(store: SqlStore, tmp_path: Path) -> None:
     await store.append("default", HAPPENED, net=Net.LIVE)
-    reader = SqliteStore.open_read_only(store.path)
+    reader = SqliteStore.open_read_only(tmp_path / "store.db")
     found = [page async for page in pages(reader.inspection, RunQuery(limit=2))]
     assert [len(page.items) for page in found] == [2, 2, 1]
     await reader.close()
 
 
-async def test_tags_go_with_their_runs(store: SqliteStore) -> None:
+async def test_tags_go_with_their_runs(store: SqlStore, tmp_path: Path) -> None:
     await store.append("default", HAPPENED, net=Net.LIVE)
     await store.append("default", story(4, "PENDING", "RUNNING", "COMPLETED", tags=["new"])[2:], net=Net.LIVE)
-    tagged = {row[0] for row in rows(store.path, "SELECT DISTINCT tag FROM run_tags")}
+    tagged = {row[0] for row in rows(tmp_path / "store.db", "SELECT DISTINCT tag FROM run_tags")}
     assert tagged == {"prod", "team:a", "team:b", "new"}
     keep = Retention(runs=timedelta(0))
     assert (await store.prune(keep, now=at(1_000), readers=(), ids=False)).runs == 4
-    assert rows(store.path, "SELECT * FROM run_tags") == []
+    assert rows(tmp_path / "store.db", "SELECT * FROM run_tags") == []
 
 
-async def test_a_run_that_an_older_event_is_told_of_late_is_found_where_it_belongs(store: SqliteStore) -> None:
+async def test_a_run_that_an_older_event_is_told_of_late_is_found_where_it_belongs(
+    store: SqlStore, tmp_path: Path
+) -> None:
     first, second = story(1, "PENDING", "RUNNING", tags=["prod"])
     await store.append("default", [second, *story(0, "PENDING", tags=["prod"])], net=Net.LIVE)
     await store.append("default", [first], net=Net.SWEEP)
     page = await store.inspection.runs(RunQuery(tags="prod", since=at(10), until=at(11)))
     assert [run.name for run in page.items] == ["run 1"]
-    assert len(rows(store.path, "SELECT * FROM run_tags")) == 2
+    assert len(rows(tmp_path / "store.db", "SELECT * FROM run_tags")) == 2
 
 
 REFUSED: dict[str, dict[str, object]] = {

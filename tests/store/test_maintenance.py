@@ -18,8 +18,9 @@ from streamer.store.maintenance import adopt, backup, info, restore, vacuum
 from streamer.store.sqlite import SqliteStore
 from streamer.testing import until
 from streamer.testing.conformance import EPOCH, events
-from tests.store.agreement import IDENTITY, opened, require_agreement, rows
+from tests.store.agreement import IDENTITY, opened, require_agreement
 from tests.store.processes import keep_appending, lines, running
+from tests.stores import rows
 
 
 @pytest.fixture

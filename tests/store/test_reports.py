@@ -14,10 +14,12 @@ import pytest
 from schemas import Event, decode, notices
 from streamer.model import Dues, Net
 from streamer.reports import Bucket, Outcome, Span, Statistics
-from streamer.store.sqlite import SqliteStore
+from streamer.store.sql import SqlStore
 from streamer.testing.conformance import EPOCH
 from tests.frames import bare, related, transition
 from tests.store.agreement import opened
+
+pytestmark = pytest.mark.either_store
 
 START = EPOCH + timedelta(days=1)
 HOUR = timedelta(hours=1)
@@ -32,7 +34,7 @@ def at(second: float) -> datetime:
 class Bench:
     """A store of runs that were moved and due at seconds after `START`."""
 
-    def __init__(self, store: SqliteStore) -> None:
+    def __init__(self, store: SqlStore) -> None:
         self.store = store
 
     async def run(

@@ -23,6 +23,8 @@ from streamer.store.connection import SqliteConnection
 from streamer.store.run_conditions import glob_of
 from tests.store.test_inspection import ENDED, NAMES, RUN_NAMES, TAGS, Shelf, at, moments, naive, run_states
 
+pytestmark = pytest.mark.either_store
+
 EQUAL = (Operator.EQ, Operator.NEQ)
 RANKED = (*EQUAL, Operator.GT, Operator.GTE, Operator.LT, Operator.LTE)
 LISTED = (Operator.IN, Operator.NIN)

@@ -22,8 +22,11 @@ from streamer.store.sqlite import SqliteStore
 from streamer.testing import an_event, check_store
 from streamer.testing.conformance import EPOCH, events
 from tests.frames import RUN, bare, heartbeat
-from tests.store.agreement import IDENTITY, opened, require_agreement, rows
+from tests.store.agreement import IDENTITY, opened, require_agreement
 from tests.store.processes import MOVES, keep_appending, lines, outgrow, running, work
+from tests.stores import open_store, rows
+
+pytestmark = pytest.mark.either_store
 
 TABLES = ("records", "segments", "ledger", "runs", "counters", "names")
 
@@ -34,7 +37,7 @@ def path(tmp_path: Path) -> Path:
 
 
 async def test_the_store_keeps_the_contract(path: Path) -> None:
-    await check_store(lambda: SqliteStore.open(path))
+    await check_store(lambda: open_store(path))
 
 
 async def test_a_seq_is_not_used_again_after_its_record_was_deleted(path: Path) -> None:
@@ -55,7 +58,7 @@ async def test_the_watermark_never_falls(path: Path) -> None:
     for hours in (2, 3, 1):
         await store.append("default", (), net=Net.SWEEP, watermark=EPOCH + timedelta(hours=hours))
     await store.close()
-    store = SqliteStore.open(path)
+    store = open_store(path)
     state = await store.open_source("default", identity=IDENTITY, now=EPOCH + timedelta(days=1))
     assert (state.epoch, state.watermark) == (EPOCH, EPOCH + timedelta(hours=3))
     await store.close()
@@ -109,6 +112,7 @@ async def test_compacting_leaves_the_log_as_it_was(path: Path) -> None:
     await store.close()
 
 
+@pytest.mark.sqlite
 async def test_a_reader_beside_the_writer_sees_what_was_committed(path: Path) -> None:
     store = await opened(path)
     reader = SqliteStore.open_read_only(path)
@@ -119,6 +123,7 @@ async def test_a_reader_beside_the_writer_sees_what_was_committed(path: Path) ->
     await store.close()
 
 
+@pytest.mark.sqlite
 async def test_a_store_opened_for_reading_cannot_be_written(path: Path) -> None:
     await (await opened(path)).close()
     store = SqliteStore.open_read_only(path)
@@ -128,6 +133,7 @@ async def test_a_store_opened_for_reading_cannot_be_written(path: Path) -> None:
     await store.close()
 
 
+@pytest.mark.sqlite
 async def test_a_closed_store_is_one_file(path: Path) -> None:
     store = await opened(path)
     await store.append("default", events(2), net=Net.LIVE)
@@ -143,19 +149,21 @@ async def test_another_identity_is_refused_with_the_way_out(path: Path) -> None:
     await store.close()
 
 
+@pytest.mark.sqlite
 async def test_a_newer_schema_is_refused_and_the_lock_given_back(path: Path) -> None:
-    await SqliteStore.open(path).close()
+    await open_store(path).close()
     rows(path, "PRAGMA user_version = 99")
     for open_it in (SqliteStore.open, SqliteStore.open_read_only):
         with pytest.raises(StoreError, match="schema version 99") as refusal:
             open_it(path)
         assert "newer version" in (refusal.value.hint or "")
     rows(path, f"PRAGMA user_version = {len(STEPS)}")
-    await SqliteStore.open(path).close()
+    await open_store(path).close()
 
 
+@pytest.mark.sqlite
 async def test_a_batch_that_did_not_fit_is_not_there_and_can_be_appended_again(path: Path) -> None:
-    store, batch = SqliteStore.open(path), Batch(events(500), Net.LIVE)
+    store, batch = open_store(path), Batch(events(500), Net.LIVE)
     state = await store.open_source("default", identity=IDENTITY, now=EPOCH)
     await store.close()
     with closing(connect(path)) as connection:
@@ -170,6 +178,7 @@ async def test_a_batch_that_did_not_fit_is_not_there_and_can_be_appended_again(p
     assert await require_agreement(path) == batch.events
 
 
+@pytest.mark.sqlite
 async def test_a_file_that_may_not_grow_fails_the_append_and_nothing_else(path: Path) -> None:
     with running(outgrow, path) as process:
         told = json.loads(next(lines(process)))
@@ -178,6 +187,7 @@ async def test_a_file_that_may_not_grow_fails_the_append_and_nothing_else(path: 
     assert len(await require_agreement(path)) == 510
 
 
+@pytest.mark.sqlite
 async def test_killed_at_any_moment_all_tables_agree(path: Path) -> None:
     random, acknowledged = Random(20261121), 0
     for _ in range(4):

@@ -9,7 +9,7 @@ import pytest
 from schemas.errors import InvalidEvent, Reason
 from streamer.model import Frame, Net
 from streamer.reports import Bucket
-from streamer.store.sqlite import SqliteStore
+from streamer.store.sql import SqlStore
 from streamer.testing.conformance import events
 from streamer.web.operations import OperationsAsked, endpoints
 from tests.store.agreement import opened
@@ -19,7 +19,7 @@ SINK = "https://host:8443/hook?tenant=a b"
 
 
 @pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
+async def store(tmp_path: Path) -> AsyncIterator[SqlStore]:
     """Return a store with three dead letters, two of them of a sink with a difficult name."""
     store = await opened(tmp_path / "store.db")
     for record in (await store.append("default", events(3), net=Net.LIVE)).records:
@@ -29,7 +29,7 @@ async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
 
 
 @pytest.fixture
-async def http(store: SqliteStore) -> AsyncIterator[httpx.AsyncClient]:
+async def http(store: SqlStore) -> AsyncIterator[httpx.AsyncClient]:
     async def sinks() -> list[dict[str, str]]:
         return [{"name": SINK}]
 
@@ -74,7 +74,7 @@ async def test_a_limit_that_is_none_is_refused(http: httpx.AsyncClient, limit: s
     assert problem(answer)["detail"].startswith("limit: ")
 
 
-async def test_a_dead_letter_is_shown_as_its_record(http: httpx.AsyncClient, store: SqliteStore) -> None:
+async def test_a_dead_letter_is_shown_as_its_record(http: httpx.AsyncClient, store: SqlStore) -> None:
     name = httpx.URL("http://streamer", params={"sink": SINK}).query.decode().removeprefix("sink=").replace("+", "%20")
     answer = await http.get(f"/api/dead-letters/{name}/2")
     (record,) = await store.buried_records(SINK, [2])
@@ -92,7 +92,7 @@ async def test_a_number_that_no_record_can_have_is_refused(http: httpx.AsyncClie
     assert (answer.status_code, problem(answer)["field"]) == (400, "seq")
 
 
-async def test_what_is_in_quarantine_is_told_newest_first(http: httpx.AsyncClient, store: SqliteStore) -> None:
+async def test_what_is_in_quarantine_is_told_newest_first(http: httpx.AsyncClient, store: SqlStore) -> None:
     for body in (b"{}", b"[]", b"1"):
         await store.quarantine(Frame("default", Net.LIVE, body), InvalidEvent(Reason.SCHEMA, "unheard of"))
     answer = (await http.get("/api/quarantine", params={"limit": 2})).json()

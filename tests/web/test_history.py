@@ -12,6 +12,8 @@ from streamer.web.operations import HistoryAsked, OperationsAsked, endpoints
 from tests.store.agreement import opened
 from tests.web.asking import asking, problem
 
+pytestmark = pytest.mark.either_store
+
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
 

@@ -13,12 +13,14 @@ import pytest
 from schemas import decode
 from streamer.errors import StoreError
 from streamer.model import Net, RunState
-from streamer.store.sqlite import SqliteStore
+from streamer.store.sql import SqlStore
 from streamer.testing import an_event
 from streamer.web.runs import RunsAsked, endpoints
 from tests import frames
 from tests.store.agreement import opened
 from tests.web.asking import asking, problem
+
+pytestmark = pytest.mark.either_store
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 NOW = NOON + timedelta(hours=1)
@@ -45,7 +47,7 @@ def history() -> list[dict[str, Any]]:
 
 
 @pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
+async def store(tmp_path: Path) -> AsyncIterator[SqlStore]:
     store = await opened(tmp_path / "store.db")
     await store.append("default", [decode(orjson.dumps(each)) for each in history()], net=Net.LIVE)
     yield store
@@ -53,7 +55,7 @@ async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
 
 
 @pytest.fixture
-async def http(store: SqliteStore) -> AsyncIterator[httpx.AsyncClient]:
+async def http(store: SqlStore) -> AsyncIterator[httpx.AsyncClient]:
     names = (await store.totals()).names
 
     async def zombies() -> Sequence[RunState]:
@@ -142,7 +144,7 @@ async def test_all_pages_are_counted_by_state(http: httpx.AsyncClient) -> None:
 
 
 async def test_the_states_of_a_run_are_told_in_order_with_their_seconds(
-    http: httpx.AsyncClient, store: SqliteStore
+    http: httpx.AsyncClient, store: SqlStore
 ) -> None:
     late = a_move(RUNS[4], "PENDING", "PENDING", 4.125)
     await store.append("default", [decode(orjson.dumps(late))], net=Net.SWEEP)
@@ -157,7 +159,7 @@ async def test_the_states_of_a_run_are_told_in_order_with_their_seconds(
 
 
 async def test_of_two_states_in_an_instant_one_comes_after_what_it_follows(
-    http: httpx.AsyncClient, store: SqliteStore
+    http: httpx.AsyncClient, store: SqlStore
 ) -> None:
     run = str(uuid4())
     first = a_move(run, None, "PENDING", 0)
@@ -167,7 +169,7 @@ async def test_of_two_states_in_an_instant_one_comes_after_what_it_follows(
     assert [(each["id"], each["seconds"]) for each in states] == [(first["id"], 0), (second["id"], 3600)]
 
 
-async def test_heartbeats_are_told_by_both_clocks(http: httpx.AsyncClient, store: SqliteStore) -> None:
+async def test_heartbeats_are_told_by_both_clocks(http: httpx.AsyncClient, store: SqlStore) -> None:
     times = {"occurred": "2026-11-21T12:00:30Z", "received": "2026-11-21T12:00:31Z"}
     beat = frames.heartbeat(UUID(RUNS[4]), **times)
     await store.append("default", [decode(orjson.dumps(beat))], net=Net.LIVE)
@@ -186,7 +188,7 @@ async def test_flows_and_deployments_are_told_with_how_their_runs_fare(http: htt
     assert await told(http, "/api/flows", names="none") == {"items": [], "next": None}
 
 
-async def test_flows_are_told_by_pages(http: httpx.AsyncClient, store: SqliteStore) -> None:
+async def test_flows_are_told_by_pages(http: httpx.AsyncClient, store: SqlStore) -> None:
     others = []
     for number in range(4):
         event = an_event(occurred=NOON - timedelta(seconds=number))
@@ -237,7 +239,7 @@ async def test_what_is_not_there_is_a_problem_too(http: httpx.AsyncClient, metho
 
 
 async def test_a_store_that_cannot_be_read_is_said(
-    http: httpx.AsyncClient, store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+    http: httpx.AsyncClient, store: SqlStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def fails(_: object) -> None:
         raise StoreError("the disk is gone", "is it mounted?")
@@ -248,7 +250,7 @@ async def test_a_store_that_cannot_be_read_is_said(
 
 
 async def test_a_fault_of_ours_tells_nothing_of_itself(
-    http: httpx.AsyncClient, store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+    http: httpx.AsyncClient, store: SqlStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def fails(_: object) -> None:
         raise RuntimeError("hunter2")
