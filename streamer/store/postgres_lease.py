@@ -7,7 +7,9 @@ One that was frozen and wakes up finds another's: what it wanted to write is not
 import secrets
 import socket
 import threading
+import time
 from contextlib import suppress
+from datetime import datetime
 from os import getpid
 
 import psycopg
@@ -19,6 +21,7 @@ from streamer.store.postgres_connection import PostgresConnection, in_words
 
 LASTS_SECONDS = 5.0
 RENEWED_SECONDS = 1.0
+ASKED_SECONDS = 0.2
 
 logger = structlog.get_logger(__name__)
 
@@ -39,16 +42,24 @@ class Lease:
         self._renewing = threading.Thread(target=self._keep_renewing, name="store-lease", daemon=True)
 
     def acquire(self, connection: PostgresConnection) -> None:
-        """Take the lease if nobody has it, and renew it from then on; else raise `LeaseError` that says who has it."""
-        connection.raw.execute(_END_FROZEN)
-        taken = connection.raw.execute(_ACQUIRE, (_name(), self._address, self.token, LASTS_SECONDS)).fetchone()
-        if taken is None:
-            raise LeaseError(
-                f"the store is in use by {_holder(connection)}",
-                hint="stop that service first, or give this one its own --store",
-            )
+        """Take the lease and renew it from then on; raise `LeaseError` that says who has it if that one lives.
+
+        One that was killed is waited for, since nothing else tells that it is gone.
+        """
+        until = _until(connection)
+        while not (taken := self._try(connection)):
+            time.sleep(ASKED_SECONDS)
+            if _until(connection) > until:
+                raise LeaseError(
+                    f"the store is in use by {_holder(connection)}",
+                    hint="stop that service first, or give this one its own --store",
+                )
         self._fence = taken[0]
         self._renewing.start()
+
+    def _try(self, connection: PostgresConnection) -> tuple[int] | None:
+        connection.raw.execute(_END_FROZEN)
+        return connection.raw.execute(_ACQUIRE, (_name(), self._address, self.token, LASTS_SECONDS)).fetchone()
 
     def require(self, connection: PostgresConnection) -> str:
         """Return the number of this transaction, before whose end no other takes the lease; raise if one has it."""
@@ -86,6 +97,11 @@ def leader(connection: PostgresConnection) -> RunningService | None:
     """Return the service that has the lease now; None when none has, or it does not listen."""
     found = connection.raw.execute("SELECT address, token FROM lease WHERE until > clock_timestamp()").fetchone()
     return RunningService(*found) if found and found[0] else None
+
+
+def _until(connection: PostgresConnection) -> datetime:
+    until: datetime = connection.raw.execute("SELECT until FROM lease").fetchall()[0][0]
+    return until
 
 
 def _connected(url: str, schema: str) -> PostgresConnection:

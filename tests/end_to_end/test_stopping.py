@@ -35,6 +35,10 @@ class Load:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Post no more; what was posted is known by then."""
         self._stop.set()
         self._thread.join()
 

@@ -1,0 +1,58 @@
+"""The service on a store in PostgreSQL, and a real Prefect server: killed and started again, it has all, once."""
+
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from streamer.cli import app
+from streamer.demo.server import PrefectServer
+from streamer.demo.truth import Truth
+from streamer.errors import ConfigError
+from tests.end_to_end.test_stopping import Load
+from tests.running import running
+from tests.services.postgres_server import PostgresServer
+from tests.services.test_postgres import served
+
+pytestmark = [pytest.mark.services, pytest.mark.timeout(300)]
+
+
+@pytest.fixture
+def postgres() -> Iterator[PostgresServer]:
+    yield from served()
+
+
+def test_a_service_that_was_killed_goes_on_where_it_stopped(tmp_path: Path, postgres: PostgresServer) -> None:
+    with (
+        PrefectServer(tmp_path / "prefect") as prefect,
+        running(tmp_path, prefect.api_url, STREAMER_STORE=postgres.url) as service,
+        Load(prefect, most=200) as load,
+    ):
+        for _ in range(2):
+            more = len(service.ids()) + 100
+            service.wait_until(lambda more=more: len(service.ids()) > more)  # type: ignore[misc]
+            service.stop(signal.SIGKILL)
+            service.start()
+        load.stop()
+        truth = Truth(prefect.api_url)
+        service.wait_until(lambda: truth.total() == len(load.posted))
+        truth.close()
+        service.wait_until(lambda: set(load.posted) == set(service.ids()))
+        service.wait_until(lambda: service.counted("prefect_flow_run_transitions_total") == len(load.posted))
+        told = asked("check", "--store", postgres.url, "--api-url", prefect.api_url)
+        assert f"in use by the service at {service.address}" in told
+        assert service.stop() == 0
+    assert "jsonl" in asked("sinks", "list", "--store", postgres.url)
+    assert "there are no dead letters" in asked("dead-letters", "list", "--store", postgres.url)
+    refused = CliRunner().invoke(app, ["store", "info", "--store", postgres.url])
+    assert isinstance(refused.exception, ConfigError)
+    assert "pg_dump" in (refused.exception.hint or "")
+
+
+def asked(*arguments: str) -> str:
+    """Return what a command says."""
+    result = CliRunner().invoke(app, [*arguments])
+    assert result.exit_code == 0, result.output
+    return result.output
