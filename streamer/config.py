@@ -41,7 +41,7 @@ from streamer.routing import Route, Routed, Routing
 from streamer.rules import LivenessSettings
 from streamer.selection import Selection
 from streamer.starts import Start
-from streamer.store.place import DatabasePlace, FilePlace, Place
+from streamer.store.place import FilePlace, Place, place_of
 from streamer.surroundings import Surroundings
 from streamer.toml_file import find_and_read
 
@@ -231,7 +231,7 @@ class Settings(BaseSettings):
     @property
     def place(self) -> Place:
         """Return where the store is."""
-        return DatabasePlace(self.store) if self.store.startswith(_DATABASES) else FilePlace(self.store_path)
+        return place_of(self.store) if self.store.startswith(_DATABASES) else FilePlace(self.store_path)
 
     @property
     def store_path(self) -> Path:

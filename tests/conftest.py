@@ -7,6 +7,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
+from tests.services.postgres_server import PostgresServer
 from tests.stores import Postgres
 
 
@@ -24,8 +25,6 @@ def on_postgres(request: pytest.FixtureRequest) -> Iterator[None]:
     if not request.config.getoption("on_postgres"):
         yield
         return
-    from tests.services.postgres_server import PostgresServer
-
     with TemporaryDirectory() as folder, PostgresServer(Path(folder), fsync=False) as server:
         Postgres.url = server.url
         yield
@@ -37,7 +36,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Give tests on real servers a second go, reported as `R`: a busy machine fails them once, a fault twice."""
+    """Choose those for PostgreSQL if so told; give tests on real servers a second go: busy machines fail them once."""
     for item in items:
         if item.get_closest_marker("end_to_end") or item.get_closest_marker("services"):
             item.add_marker(pytest.mark.flaky(reruns=1))

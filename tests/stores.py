@@ -10,7 +10,7 @@ from typing import Any
 from streamer.counting import Counting
 from streamer.store import migrations, postgres_schema
 from streamer.store.connection import SqliteConnection
-from streamer.store.postgres import PostgresStore
+from streamer.store.postgres import DatabasePlace
 from streamer.store.postgres_connection import PostgresConnection
 from streamer.store.sql import SqlStore
 from streamer.store.sqlite import SqliteStore
@@ -25,7 +25,7 @@ class Postgres:
 def open_store(path: Path, *, counting: Counting | None = None) -> SqlStore:
     """Open the store that belongs to a path, the same each time."""
     if Postgres.url:
-        return PostgresStore.open(f"{Postgres.url}?schema={_schema(path)}", counting=counting)
+        return DatabasePlace.of(f"{Postgres.url}?schema={_schema(path)}").open(counting=counting)
     return SqliteStore.open(path, counting=counting)
 
 

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
+from streamer.errors import StoreError
+
 ASK_FOR_LESS = "ask for less: for an id, a name, a flow, a deployment, tags or a state"
 
 
@@ -57,3 +59,12 @@ class Connection(Protocol):
     def at_most(self, seconds: float) -> AbstractContextManager[None]:
         """Give up what takes longer in the block: raise `StoreError`."""
         ...
+
+
+def refuse_newer(version: int, newest: int) -> None:
+    """Raise for a store that a newer version of this program made: its schema is beyond the newest we know."""
+    if version > newest:
+        raise StoreError(
+            f"the store has schema version {version}, and this program knows {newest}",
+            hint="run the newer version of streamer that wrote it, or start with another --store",
+        )

@@ -6,7 +6,7 @@ again after pruning, which would leave cursors ahead of the log.
 
 import sqlite3
 
-from streamer.errors import StoreError
+from streamer.store.engine import refuse_newer
 
 STEPS: tuple[str, ...] = (
     """
@@ -260,8 +260,4 @@ def migrate(connection: sqlite3.Connection) -> None:
 
 def require_known(version: int) -> None:
     """Raise for a store that a newer version of this program made."""
-    if version > len(STEPS):
-        raise StoreError(
-            f"the store has schema version {version}, and this program knows {len(STEPS)}",
-            hint="run the newer version of streamer that wrote it, or start with another --store",
-        )
+    refuse_newer(version, len(STEPS))

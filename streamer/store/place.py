@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
-from urllib.parse import urlsplit
 
 from streamer.counting import Counting
 from streamer.errors import ConfigError
@@ -58,45 +57,11 @@ class FilePlace:
         return running_service(self.path)
 
 
-@dataclass(frozen=True, slots=True)
-class DatabasePlace:
-    """A schema of a PostgreSQL database, such as `postgresql://user@host/database?schema=streamer`."""
-
-    url: str
-
-    def __post_init__(self) -> None:
-        try:
-            from streamer.store import postgres
-        except ModuleNotFoundError as error:
-            hint = "pip install 'prefect-streamer[postgres]'"
-            raise ConfigError(f"a store in PostgreSQL needs {error.name}, which is not installed", hint) from error
-        postgres.where(self.url)
-
-    def __str__(self) -> str:
-        parts = urlsplit(self.url)
-        who = f"{parts.username}@" if parts.username else ""
-        return f"postgresql://{who}{parts.netloc.rpartition('@')[2]}{parts.path}"
-
-    def is_there(self) -> bool:
-        """Tell whether the schema has a store."""
-        from streamer.store import postgres
-
-        return postgres.is_there(self.url)
-
-    def open(self, *, address: str = "", counting: Counting | None = None) -> SqlStore:
-        """Open the store as the one who writes it."""
-        from streamer.store.postgres import PostgresStore
-
-        return PostgresStore.open(self.url, address=address, counting=counting)
-
-    def open_read_only(self) -> SqlStore:
-        """Open the store beside the one who writes it."""
-        from streamer.store.postgres import PostgresStore
-
-        return PostgresStore.open_read_only(self.url)
-
-    def service(self) -> RunningService | None:
-        """Return the service that has the lease."""
-        from streamer.store import postgres
-
-        return postgres.running_service(self.url)
+def place_of(url: str) -> Place:
+    """Return the place for a URL of PostgreSQL; raise `ConfigError` if that is no place, or the extra is missing."""
+    try:
+        from streamer.store.postgres import DatabasePlace
+    except ModuleNotFoundError as error:
+        hint = "pip install 'prefect-streamer[postgres]'"
+        raise ConfigError(f"a store in PostgreSQL needs {error.name}, which is not installed", hint) from error
+    return DatabasePlace.of(url)

@@ -7,10 +7,11 @@ looked up by its transaction's number, so that nothing is taken for failed that 
 import asyncio
 import re
 import time
-from collections.abc import Callable
-from contextlib import ExitStack, closing
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
 import psycopg
 
@@ -19,7 +20,7 @@ from streamer.errors import ConfigError, StoreError
 from streamer.store.engine import Connection
 from streamer.store.lock import RunningService
 from streamer.store.postgres_connection import PostgresConnection, in_words
-from streamer.store.postgres_lease import Lease, leader
+from streamer.store.postgres_lease import Connect, Lease, leader
 from streamer.store.postgres_schema import migrate, require_known, schema_version
 from streamer.store.sql import WRITER, SqlStore
 
@@ -41,39 +42,22 @@ class Doubt(NamedTuple):
 
 
 class PostgresStore(SqlStore):
-    """The `Store` in a schema of a database. Open it with `open` or `open_read_only`."""
+    """The `Store` in a schema of a database; without a lease, it is only read. `DatabasePlace` opens it."""
 
-    def __init__(self, url: str, schema: str, lease: Lease | None, counting: Counting | None = None) -> None:
+    def __init__(
+        self,
+        connect: Connect,
+        lease: Lease | None = None,
+        counting: Counting | None = None,
+        *,
+        writer: PostgresConnection | None = None,
+    ) -> None:
         super().__init__(counting)
-        self._url, self._schema = url, schema
+        self._connect = connect
         self._lease = lease
-        self._connections: dict[str, PostgresConnection] = {}
+        self._connections = {WRITER: writer} if writer else {}
         self._size = (-SIZE_SECONDS, 0)
         self._doubt: Doubt | None = None
-
-    @classmethod
-    def open(cls, url: str, *, address: str = "", counting: Counting | None = None) -> "PostgresStore":
-        """Take the lease and open the store, made or brought up to date as needed; `address` is told to others."""
-        url, schema = where(url)
-        lease = Lease(url, schema, address=address)
-        with in_words("open"), ExitStack() as undo:
-            writer = undo.enter_context(closing(PostgresConnection(url, schema=schema)))
-            migrate(writer, schema)
-            lease.acquire(writer)
-            store = cls(url, schema, lease, counting)
-            store._connections[WRITER] = writer
-            undo.pop_all()
-            return store
-
-    @classmethod
-    def open_read_only(cls, url: str) -> "PostgresStore":
-        """Open an existing store beside the service that writes it."""
-        url, schema = where(url)
-        with in_words("open"), closing(PostgresConnection(url, schema=schema, read_only=True)) as reader:
-            if not (version := schema_version(reader)):
-                raise StoreError(f"there is no store in the schema {schema}", hint="start `streamer run` on it first")
-            require_known(version)
-        return cls(url, schema, None)
 
     @property
     def token(self) -> str:
@@ -123,7 +107,7 @@ class PostgresStore(SqlStore):
         """Return the connection of a thread; a new one in place of one that was lost."""
         connection = self._connections.get(thread)
         if connection is None or connection.raw.closed:
-            connection = PostgresConnection(self._url, schema=self._schema, read_only=thread != WRITER)
+            connection = self._connect(read_only=thread != WRITER)
             self._connections[thread] = connection
         return connection
 
@@ -138,25 +122,61 @@ class PostgresStore(SqlStore):
         return status == "committed"
 
 
-def is_there(url: str) -> bool:
-    """Tell whether there is a store."""
-    url, schema = where(url)
-    with in_words("open"), closing(PostgresConnection(url, schema=schema, read_only=True)) as reader:
-        return schema_version(reader) > 0
+@dataclass(frozen=True, slots=True)
+class DatabasePlace:
+    """A schema of a database. As a text, it has no password."""
 
+    url: str
+    schema: str
 
-def running_service(url: str) -> RunningService | None:
-    """Return the service that has the lease; None when none does."""
-    url, schema = where(url)
-    with in_words("open"), closing(PostgresConnection(url, schema=schema, read_only=True)) as reader:
-        return leader(reader) if schema_version(reader) else None
+    @classmethod
+    def of(cls, url: str) -> "DatabasePlace":
+        """Return the place for a URL, whose `schema` is ours and all else libpq's."""
+        parts = urlsplit(url)
+        options = dict(parse_qsl(parts.query, keep_blank_values=True))
+        schema = options.pop("schema", SCHEMA)
+        if not re.fullmatch(r"[a-z_][a-z0-9_]{0,62}", schema):
+            raise ConfigError(f"{schema!r} is no name of a schema", hint="use small letters, digits and _")
+        return cls(urlunsplit(parts._replace(query=urlencode(options, quote_via=quote))), schema)
 
+    def __str__(self) -> str:
+        parts = urlsplit(self.url)
+        who = f"{parts.username}@" if parts.username else ""
+        return f"postgresql://{who}{parts.netloc.rpartition('@')[2]}{parts.path}?schema={self.schema}"
 
-def where(url: str) -> tuple[str, str]:
-    """Return the URL as libpq takes it, and the schema; raise `ConfigError` for what is no name of one."""
-    parts = urlsplit(url)
-    options = dict(parse_qsl(parts.query, keep_blank_values=True))
-    schema = options.pop("schema", SCHEMA)
-    if not re.fullmatch(r"[a-z_][a-z0-9_]{0,62}", schema):
-        raise ConfigError(f"{schema!r} is no name of a schema", hint="use small letters, digits and _")
-    return urlunsplit(parts._replace(query=urlencode(options))), schema
+    def is_there(self) -> bool:
+        """Tell whether the schema has a store."""
+        with self._looking() as reader:
+            return schema_version(reader) > 0
+
+    def open(self, *, address: str = "", counting: Counting | None = None) -> PostgresStore:
+        """Take the lease and open the store, made or brought up to date as needed; `address` is told to others."""
+        lease = Lease(self.connect, address=address)
+        with in_words("open"), ExitStack() as undo:
+            writer = undo.enter_context(closing(self.connect()))
+            migrate(writer, self.schema)
+            lease.acquire(writer)
+            undo.pop_all()
+            return PostgresStore(self.connect, lease, counting, writer=writer)
+
+    def open_read_only(self) -> PostgresStore:
+        """Open an existing store beside the service that writes it."""
+        with self._looking() as reader:
+            if not (version := schema_version(reader)):
+                raise StoreError(f"there is no store at {self}", hint="start `streamer run` on it first")
+            require_known(version)
+        return PostgresStore(self.connect)
+
+    def service(self) -> RunningService | None:
+        """Return the service that has the lease; None when none has, or there is no store."""
+        with self._looking() as reader:
+            return leader(reader) if schema_version(reader) else None
+
+    def connect(self, *, read_only: bool = False) -> PostgresConnection:
+        """Return a new connection."""
+        return PostgresConnection(self.url, schema=self.schema, read_only=read_only)
+
+    @contextmanager
+    def _looking(self) -> Iterator[PostgresConnection]:
+        with in_words("open"), closing(self.connect(read_only=True)) as reader:
+            yield reader

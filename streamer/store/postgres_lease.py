@@ -11,17 +11,27 @@ import time
 from contextlib import suppress
 from datetime import datetime
 from os import getpid
+from typing import Protocol
 
 import psycopg
 import structlog
 
 from streamer.errors import StoreError
 from streamer.store.lock import RunningService
-from streamer.store.postgres_connection import PostgresConnection, in_words
+from streamer.store.postgres_connection import PostgresConnection
 
 LASTS_SECONDS = 5.0
 RENEWED_SECONDS = 1.0
 ASKED_SECONDS = 0.2
+
+
+class Connect(Protocol):
+    """Makes connections to the store."""
+
+    def __call__(self, *, read_only: bool = False) -> PostgresConnection:
+        """Return a new connection."""
+        ...
+
 
 logger = structlog.get_logger(__name__)
 
@@ -33,8 +43,8 @@ class LeaseError(StoreError):
 class Lease:
     """The right to write. `acquire` it, and `require` it in each transaction."""
 
-    def __init__(self, url: str, schema: str, *, address: str) -> None:
-        self._where = (url, schema)
+    def __init__(self, connect: Connect, *, address: str) -> None:
+        self._connect = connect
         self._address = address
         self.token = secrets.token_urlsafe(32)
         self._fence = 0
@@ -81,14 +91,14 @@ class Lease:
         connection: PostgresConnection | None = None
         while not self._released.wait(RENEWED_SECONDS):
             try:
-                connection = connection or _connected(*self._where)
+                connection = connection or self._connect()
                 connection.raw.execute(_RENEW, (LASTS_SECONDS, self._fence))
-            except (StoreError, psycopg.Error) as error:
+            except psycopg.Error as error:
                 logger.warning("cannot renew the lease of the store", error=str(error))
                 _close(connection)
                 connection = None
-        with suppress(StoreError, psycopg.Error):
-            connection = connection or _connected(*self._where)
+        with suppress(psycopg.Error):
+            connection = connection or self._connect()
             connection.raw.execute(_RENEW, (0, self._fence))
         _close(connection)
 
@@ -102,11 +112,6 @@ def leader(connection: PostgresConnection) -> RunningService | None:
 def _until(connection: PostgresConnection) -> datetime:
     until: datetime = connection.raw.execute("SELECT until FROM lease").fetchall()[0][0]
     return until
-
-
-def _connected(url: str, schema: str) -> PostgresConnection:
-    with in_words("renew the lease of"):
-        return PostgresConnection(url, schema=schema)
 
 
 def _close(connection: PostgresConnection | None) -> None:

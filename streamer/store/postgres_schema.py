@@ -4,7 +4,7 @@ Tables, columns and their order are as in `migrations.py`; ids are bytes, times 
 compared by their bytes.
 """
 
-from streamer.errors import StoreError
+from streamer.store.engine import refuse_newer
 from streamer.store.postgres_connection import PostgresConnection
 
 _MIGRATING = 0x7374726D
@@ -241,8 +241,4 @@ def schema_version(connection: PostgresConnection) -> int:
 
 def require_known(version: int) -> None:
     """Raise for a store that a newer version of this program made."""
-    if version > len(STEPS):
-        raise StoreError(
-            f"the store has schema version {version}, and this program knows {len(STEPS)}",
-            hint="run the newer version of streamer that wrote it, or start with another --store",
-        )
+    refuse_newer(version, len(STEPS))

@@ -21,6 +21,11 @@ KEYS = {
     Order.STATE: "runs.state_at",
 }
 
+_SIGNS = {"*": ".*", "?": "."}
+_PARTS_OF_GLOB = re.compile(r"\[!?\]?[^\]]*\]|.", re.DOTALL)
+_OPENING, _ESCAPED = re.compile(r"(?<!\\)\["), r"\\["
+"""A bracket within brackets, which PostgreSQL takes for the start of a class."""
+
 
 class Bound(dict[str, object]):
     """The parameters of a statement."""
@@ -118,13 +123,7 @@ def _in_regex(part: str) -> str:
     bracket = translate(part).removeprefix("(?s:").removesuffix(r")\Z")
     if not bracket.startswith("["):
         return "." if bracket == "." else "$.^"  # of no characters: never
-    return f"[{_OPENING.sub(BACKSLASH_BRACKET, bracket[1:-1])}]"
-
-
-_SIGNS = {"*": ".*", "?": "."}
-_PARTS_OF_GLOB = re.compile(r"\[!?\]?[^\]]*\]|.", re.DOTALL)
-_OPENING = re.compile(r"(?<!\\)\[")
-BACKSLASH_BRACKET = r"\\["
+    return f"[{_OPENING.sub(_ESCAPED, bracket[1:-1])}]"
 
 
 def _text(value: str, texts: Sequence[str], bound: Bound) -> str:

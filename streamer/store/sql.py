@@ -5,6 +5,7 @@ A write is a function sent to the writer thread, and one transaction; it is on t
 
 import asyncio
 import time
+from abc import ABC, abstractmethod
 from collections import Counter as Tally
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -75,7 +76,7 @@ T = TypeVar("T")
 logger = structlog.get_logger(__name__)
 
 
-class SqlStore:
+class SqlStore(ABC):
     """The `Store` on an SQL database: subclasses know how to reach it. Writes are done one after the other."""
 
     def __init__(self, counting: Counting | None = None) -> None:
@@ -90,25 +91,25 @@ class SqlStore:
         self._hurry.set()
 
     @property
+    @abstractmethod
     def token(self) -> str:
         """Return what proves that a command comes from somebody who may write the store."""
-        raise NotImplementedError
 
+    @abstractmethod
     def bytes_on_disk(self) -> int:
         """Return how many bytes the store takes on the disk."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _transact(self, work: Callable[[Connection], T]) -> T:
         """Do the work in one transaction, which is on the disk when this returns."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _ask(self, work: Callable[[Connection], T], thread: str) -> T:
         """Do work that only reads, on one of the threads for `READERS`."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _let_go(self, thread: str) -> None:
         """Close what this thread has open."""
-        raise NotImplementedError
 
     async def open_source(self, name: str, *, identity: str, now: datetime) -> SourceState:
         """Return the source, made with epoch `now` the first time; another identity under the name is refused."""

@@ -4,7 +4,9 @@ import os
 import shutil
 import signal
 import subprocess
+import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -112,6 +114,16 @@ class PostgresServer:
         except psycopg.OperationalError:
             return False
         return True
+
+
+def served() -> Iterator[PostgresServer]:
+    """Start a server in a folder that its user can reach, as pytest's own folders are not when we are root."""
+    folder = Path(tempfile.mkdtemp(prefix="postgres-"))
+    try:
+        with PostgresServer(folder) as server:
+            yield server
+    finally:
+        shutil.rmtree(folder)
 
 
 def _program(name: str) -> str:

@@ -1,8 +1,6 @@
 """The postgres sink against a real server: once each, over kills and among creators, and no password in an error."""
 
 import asyncio
-import shutil
-import tempfile
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
@@ -23,7 +21,7 @@ from streamer.errors import Reject, Retry
 from streamer.model import Record, Sink
 from streamer.sinks.rows import Row
 from streamer.testing import an_event, check_sink, until
-from tests.services.postgres_server import PASSWORD, PostgresServer
+from tests.services.postgres_server import PASSWORD, PostgresServer, served
 
 pytestmark = pytest.mark.services
 
@@ -37,16 +35,6 @@ def shared() -> Iterator[PostgresServer]:
 def own() -> Iterator[PostgresServer]:
     """Give a server that may be killed."""
     yield from served()
-
-
-def served() -> Iterator[PostgresServer]:
-    """Start a server in a folder that its user can reach, as pytest's own folders are not when we are root."""
-    folder = Path(tempfile.mkdtemp(prefix="postgres-"))
-    try:
-        with PostgresServer(folder) as server:
-            yield server
-    finally:
-        shutil.rmtree(folder)
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """The service on a store in PostgreSQL, and a real Prefect server: killed and started again, it has all, once."""
 
+import asyncio
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,10 +12,11 @@ from streamer.cli import app
 from streamer.demo.server import PrefectServer
 from streamer.demo.truth import Truth
 from streamer.errors import ConfigError
+from streamer.store.postgres import DatabasePlace
+from tests import patient
 from tests.end_to_end.test_stopping import Load
 from tests.running import running
-from tests.services.postgres_server import PostgresServer
-from tests.services.test_postgres import served
+from tests.services.postgres_server import PostgresServer, served
 
 pytestmark = [pytest.mark.services, pytest.mark.timeout(300)]
 
@@ -49,6 +51,42 @@ def test_a_service_that_was_killed_goes_on_where_it_stopped(tmp_path: Path, post
     refused = CliRunner().invoke(app, ["store", "info", "--store", postgres.url])
     assert isinstance(refused.exception, ConfigError)
     assert "pg_dump" in (refused.exception.hint or "")
+
+
+def test_a_database_that_goes_down_is_waited_for(tmp_path: Path, postgres: PostgresServer) -> None:
+    with (
+        PrefectServer(tmp_path / "prefect") as prefect,
+        running(tmp_path, prefect.api_url, STREAMER_STORE=postgres.url) as service,
+        Load(prefect, most=100) as load,
+    ):
+        service.wait_until(lambda: len(service.ids()) > 100)
+        postgres.kill()
+        service.wait_until(lambda: not service.is_ready())
+        assert "cannot write to the store" in patient.get(f"{service.address}/readyz").text
+        assert "prefect_streamer_store_writable 0.0" in patient.get(f"{service.address}/metrics").text
+        postgres.start()
+        service.wait_until(service.is_ready)
+        load.stop()
+        service.wait_until(lambda: set(load.posted) == set(service.ids()))
+        service.wait_until(lambda: service.counted("prefect_flow_run_transitions_total") == len(load.posted))
+        assert service.stop() == 0
+
+
+def test_a_service_that_was_frozen_ends_when_another_has_its_store(tmp_path: Path, postgres: PostgresServer) -> None:
+    with (
+        PrefectServer(tmp_path / "prefect") as prefect,
+        running(tmp_path, prefect.api_url, STREAMER_STORE=postgres.url) as service,
+        Load(prefect, most=100) as load,
+    ):
+        service.wait_until(lambda: len(service.ids()) > 100)
+        assert service.process
+        service.process.send_signal(signal.SIGSTOP)
+        other = DatabasePlace.of(postgres.url).open()
+        load.stop()
+        service.process.send_signal(signal.SIGCONT)
+        assert service.process.wait(60) == 1
+        assert "the store was taken over by process" in service.log.read_text()
+        asyncio.run(other.close())
 
 
 def asked(*arguments: str) -> str:

@@ -18,20 +18,17 @@ import pytest
 from streamer import config
 from streamer.errors import ConfigError, StoreError
 from streamer.model import Net
-from streamer.store.place import DatabasePlace
-from streamer.store.postgres import PostgresStore
+from streamer.store.postgres import DatabasePlace, PostgresStore
 from streamer.store.postgres_connection import PostgresConnection
 from streamer.store.postgres_lease import LASTS_SECONDS, LeaseError
 from streamer.store.postgres_schema import STEPS
 from streamer.testing import check_store, until
 from streamer.testing.conformance import EPOCH, events
-from tests.services.postgres_server import PASSWORD, PostgresServer
-from tests.services.test_postgres import served
+from tests.services.postgres_server import PASSWORD, PostgresServer, served
 
 pytestmark = pytest.mark.services
 
 IDENTITY = "http://server/api"
-SEED = 11
 TAKE_OVER_SECONDS = 10
 
 
@@ -56,33 +53,33 @@ def place_in(server: PostgresServer) -> str:
 
 
 async def opened(url: str) -> PostgresStore:
-    store = await asyncio.to_thread(PostgresStore.open, url)
+    store = await asyncio.to_thread(DatabasePlace.of(url).open)
     await store.open_source("default", identity=IDENTITY, now=EPOCH)
     return store
 
 
 async def test_it_keeps_the_contract(url: str) -> None:
-    await check_store(lambda: PostgresStore.open(url))
+    await check_store(lambda: DatabasePlace.of(url).open())
 
 
 async def test_only_one_writes_and_the_next_may_as_soon_as_it_is_closed(url: str) -> None:
-    first = PostgresStore.open(url, address="http://host:4280")
+    first = DatabasePlace.of(url).open(address="http://host:4280")
     with pytest.raises(LeaseError, match=rf"in use by process {os.getpid()} on .*, which listens on http://host:4280"):
-        PostgresStore.open(url)
-    running = DatabasePlace(url).service()
+        DatabasePlace.of(url).open()
+    running = DatabasePlace.of(url).service()
     assert running
     assert (running.address, running.token) == ("http://host:4280", first.token)
     await first.close()
-    assert DatabasePlace(url).service() is None
+    assert DatabasePlace.of(url).service() is None
     start = time.monotonic()
-    await PostgresStore.open(url).close()
+    await DatabasePlace.of(url).open().close()
     assert time.monotonic() - start < 1
 
 
 async def test_who_reads_beside_the_writer_cannot_write(url: str) -> None:
     writer = await opened(url)
     written = await writer.append("default", events(3), net=Net.LIVE)
-    reader = PostgresStore.open_read_only(url)
+    reader = DatabasePlace.of(url).open_read_only()
     assert await reader.after(0, 9) == written.records
     with pytest.raises(StoreError, match="opened to be read only"):
         await reader.commit("a sink", 1)
@@ -91,56 +88,64 @@ async def test_who_reads_beside_the_writer_cannot_write(url: str) -> None:
 
 
 WRITER = """
-import asyncio, sys
+import asyncio, os, signal, sys
 from streamer.model import Net
-from streamer.store.postgres import PostgresStore
+from streamer.store import segments
+from streamer.store.postgres import DatabasePlace
 from streamer.testing.conformance import EPOCH, events
 
-async def keep_writing():
-    store = PostgresStore.open(sys.argv[1])
+write = segments.write
+
+def freeze(*what):
+    os.kill(os.getpid(), signal.SIGSTOP)
+    write(*what)
+
+async def keep_writing(url, in_a_transaction):
+    store = DatabasePlace.of(url).open()
     store.be_patient(True)
     await store.open_source("default", identity="http://server/api", now=EPOCH)
     while True:
         await store.append("default", events(20), net=Net.LIVE)
         print(await store.head(), flush=True)
+        if in_a_transaction:
+            segments.write = freeze
 
-asyncio.run(keep_writing())
+asyncio.run(keep_writing(sys.argv[1], sys.argv[2:] == ["in a transaction"]))
 """
 
 
-async def test_a_writer_that_was_frozen_at_any_moment_is_followed_soon_and_writes_no_more_when_it_wakes(
-    url: str,
+@pytest.mark.parametrize("seed", [None, 11, 12], ids=lambda seed: "any moment" if seed else "in a transaction")
+async def test_a_writer_that_was_frozen_is_followed_soon_and_writes_no_more_when_it_wakes(
+    url: str, seed: int | None
 ) -> None:
-    dice = Random(SEED)
-    await (await opened(url)).close()
-    for _ in range(3):
-        with frozen(url, after=dice.random()) as writer:
-            start = time.monotonic()
-            store = await follower(url)
-            taken = time.monotonic() - start
-            assert LASTS_SECONDS / 2 < taken < TAKE_OVER_SECONDS, f"it took over after {taken:.1f} s"
-            await store.append("default", events(1), net=Net.LIVE)
-            known = await store.after(0, 1_000_000)
-            writer.send_signal(signal.SIGCONT)
-            assert writer.wait(TAKE_OVER_SECONDS) != 0
-            assert writer.stderr
-            said = writer.stderr.read()
-            assert f"the store was taken over by process {os.getpid()}" in said
-            assert await store.after(0, 1_000_000) == known, "it wrote when it woke up"
-            assert [each.seq for each in known] == list(range(1, len(known) + 1))
-            await store.close()
+    with frozen(url, Random(seed).random() if seed else None) as writer:
+        start = time.monotonic()
+        store = await follower(url)
+        taken = time.monotonic() - start
+        assert LASTS_SECONDS / 2 < taken < TAKE_OVER_SECONDS, f"it took over after {taken:.1f} s"
+        await store.append("default", events(1), net=Net.LIVE)
+        known = await store.after(0, 1_000_000)
+        writer.send_signal(signal.SIGCONT)
+        assert writer.wait(TAKE_OVER_SECONDS) != 0
+        assert writer.stderr
+        assert f"the store was taken over by process {os.getpid()}" in writer.stderr.read()
+        assert await store.after(0, 1_000_000) == known, "it wrote when it woke up"
+        assert [each.seq for each in known] == list(range(1, len(known) + 1))
+        await store.close()
 
 
 @contextlib.contextmanager
-def frozen(url: str, *, after: float) -> Iterator[subprocess.Popen[str]]:
-    """Yield a process that wrote the store until it was stopped."""
-    command = [sys.executable, "-c", WRITER, url]
+def frozen(url: str, after: float | None) -> Iterator[subprocess.Popen[str]]:
+    """Yield a process that wrote the store until it was stopped: after so many seconds, or in a transaction."""
+    command = [sys.executable, "-c", WRITER, url, *([] if after else ["in a transaction"])]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as writer:
         try:
             assert writer.stdout
             assert writer.stdout.readline(), writer.stderr and writer.stderr.read()
-            time.sleep(after)  # at any moment of what it does
-            writer.send_signal(signal.SIGSTOP)
+            if after:
+                time.sleep(after)  # at any moment of what it does
+                writer.send_signal(signal.SIGSTOP)
+            os.waitid(os.P_PID, writer.pid, os.WSTOPPED | os.WNOWAIT)
             yield writer
         finally:
             writer.kill()
@@ -237,7 +242,7 @@ async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -
 
 
 async def test_processes_that_start_at_once_make_one_store(url: str) -> None:
-    places = [asyncio.to_thread(PostgresStore.open, url) for _ in range(4)]
+    places = [asyncio.to_thread(DatabasePlace.of(url).open) for _ in range(4)]
     found = await asyncio.gather(*places, return_exceptions=True)
     (store,) = [each for each in found if isinstance(each, PostgresStore)]
     assert all(isinstance(each, LeaseError) for each in found if each is not store)
@@ -245,13 +250,13 @@ async def test_processes_that_start_at_once_make_one_store(url: str) -> None:
 
 
 async def test_a_store_of_a_newer_version_is_refused_and_left_as_it_is(url: str, shared: PostgresServer) -> None:
-    await PostgresStore.open(url).close()
+    await DatabasePlace.of(url).open().close()
     schema = url.partition("schema=")[2]
     connection = PostgresConnection(shared.url, schema=schema)
     connection.execute("UPDATE meta SET value = '99' WHERE key = 'version'")
-    for open_it in (PostgresStore.open, PostgresStore.open_read_only):
+    for open_it in (DatabasePlace.of(url).open, DatabasePlace.of(url).open_read_only):
         with pytest.raises(StoreError, match=f"schema version 99, and this program knows {len(STEPS)}"):
-            open_it(url)
+            open_it()
     connection.close()
 
 
@@ -274,15 +279,15 @@ def test_what_is_wrong_with_the_url_is_told_without_the_password(
 ) -> None:
     assert callable(change)
     with pytest.raises(StoreError, match=error) as told:
-        PostgresStore.open(change(url))
+        DatabasePlace.of(change(url)).open()
     assert hint in (told.value.hint or "")
     assert PASSWORD not in str(told.value)
-    assert PASSWORD.split("/")[0] not in str(DatabasePlace(url))
+    assert PASSWORD.split("/")[0] not in str(DatabasePlace.of(url))
 
 
 def test_a_schema_has_a_plain_name_and_files_are_of_sqlite(url: str) -> None:
     with pytest.raises(ConfigError, match="is no name of a schema"):
-        DatabasePlace(f"{url.partition('?')[0]}?schema=a-b")
+        DatabasePlace.of(f"{url.partition('?')[0]}?schema=a-b")
     settings = config.load(store=url)
     assert isinstance(settings.place, DatabasePlace)
     with pytest.raises(ConfigError, match="the store is in PostgreSQL") as told:
@@ -292,9 +297,9 @@ def test_a_schema_has_a_plain_name_and_files_are_of_sqlite(url: str) -> None:
 
 def test_a_store_that_is_not_there_is_not_made_by_looking(url: str, shared: PostgresServer) -> None:
     with pytest.raises(StoreError, match="there is no store"):
-        PostgresStore.open_read_only(url)
-    assert not DatabasePlace(url).is_there()
-    assert DatabasePlace(url).service() is None
+        DatabasePlace.of(url).open_read_only()
+    assert not DatabasePlace.of(url).is_there()
+    assert DatabasePlace.of(url).service() is None
     with psycopg.connect(shared.url) as connection:
         found = connection.execute("SELECT 1 FROM pg_namespace WHERE nspname = %s", (url.partition("schema=")[2],))
         assert found.fetchone() is None
