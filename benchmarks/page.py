@@ -20,11 +20,11 @@ import orjson
 
 from benchmarks.figure import Figure
 from streamer import config
-from streamer.answers import status_of
 from streamer.interpreter import SWITCH_SECONDS
 from streamer.model import Frame, Mark, Net
 from streamer.service import Service
 from streamer.testing import FakePrefect, an_event, until
+from streamer.told import status_of
 from streamer.web.stream import PATH
 from tests.services.browser import CHROMIUM, Browser
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import structlog
 
-from streamer.core import Core
+from streamer.core import Ground
 from streamer.durations import in_words
 from streamer.errors import StoreError
 from streamer.liveness import Tracker
@@ -26,15 +26,15 @@ logger = structlog.get_logger(__name__)
 class Board:
     """The gauges of runs, windows and inventory."""
 
-    def __init__(self, core: Core, trackers: Mapping[str, Tracker]) -> None:
-        settings, metrics, registry = core.settings.metrics, core.metrics, core.instruments.registry
-        self._core = core
+    def __init__(self, ground: Ground, trackers: Mapping[str, Tracker]) -> None:
+        settings, metrics, registry = ground.settings.metrics, ground.metrics, ground.instruments.registry
+        self._ground = ground
         self._outcomes = Outcomes(metrics.labels, registry)
         self.inventory = InventoryGauges(registry)
-        RunGauges(trackers, metrics.labels, registry, core.clock, ttl=settings.series_ttl)
+        RunGauges(trackers, metrics.labels, registry, ground.clock, ttl=settings.series_ttl)
         windows = {in_words(window): window for window in settings.windows}
         self._windows = WindowGauges(windows, metrics.names, registry)
-        self._compat = Compat(self.inventory, metrics.names, registry, core.clock) if settings.compat else None
+        self._compat = Compat(self.inventory, metrics.names, registry, ground.clock) if settings.compat else None
 
     async def keep_asking(self) -> None:
         """Ask the store what has become of runs, for ever."""
@@ -48,9 +48,9 @@ class Board:
 
     async def refresh(self) -> None:
         """Ask the store once."""
-        store, now = self._core.store, self._core.clock.now()
+        store, now = self._ground.store, self._ground.clock.now()
         await self._windows.refresh(store, now)
-        await self._outcomes.refresh(store, now - self._core.settings.metrics.series_ttl)
+        await self._outcomes.refresh(store, now - self._ground.settings.metrics.series_ttl)
         self.inventory.late = await store.late_runs()
         if self._compat:
             await self._compat.refresh(store, now)

@@ -1,4 +1,4 @@
-"""The middle of the house, ready for a source: store, log, pipeline, metrics and deliveries, and how they stop."""
+"""The middle of the house: what questions are answered from, and with it what a source is plugged into."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
@@ -21,8 +21,8 @@ from streamer.store.sql import SqlStore
 
 
 @dataclass(slots=True)
-class Core:
-    """What a source is plugged into. Make one with `open_core`."""
+class Ground:
+    """A store, its log and its metrics: what questions are answered from, whoever writes the store."""
 
     settings: Settings
     store: SqlStore
@@ -30,6 +30,21 @@ class Core:
     instruments: Instruments
     metrics: Metrics
     clock: ServerClock
+
+    @classmethod
+    async def on(cls, store: SqlStore, settings: Settings) -> "Ground":
+        """Return what stands on an open store."""
+        log = await Log.open(store)
+        instruments, clock = Instruments(), ServerClock(SystemClock())
+        metrics = Metrics(instruments, await store.totals(), clock, settings.metrics.choices())
+        _show_at_scrape(instruments, log, store)
+        return cls(settings, store, log, instruments, metrics, clock)
+
+
+@dataclass(slots=True)
+class Core(Ground):
+    """What a source is plugged into: log, pipeline and deliveries. Make one with `open_core`."""
+
     sinks: Deliveries
     alerting: Alerting
     intake: Intake
@@ -56,26 +71,28 @@ class Core:
         return self.sinks.delivering(self.settings.grace)
 
 
+def open_store(settings: Settings, *, address: str = "", waits: bool = True) -> SqlStore:
+    """Return the store of the settings, to write it; raise `LeaseError` or `StoreError` if another does."""
+    return settings.place.open(address=address, counting=settings.metrics.counting(), waits=waits)
+
+
 @asynccontextmanager
-async def open_core(settings: Settings, *, address: str = "") -> AsyncIterator[Core]:
-    """Open the store and everything above it; close it all again in the right order."""
+async def open_core(settings: Settings, store: SqlStore) -> AsyncIterator[Core]:
+    """Open everything above a store that we write; close it all again in the right order, the store last."""
     async with AsyncExitStack() as stack:
-        store = settings.place.open(address=address, counting=settings.metrics.counting())
         stack.push_async_callback(store.close)
-        log = await Log.open(store)
-        instruments, clock = Instruments(), ServerClock(SystemClock())
-        metrics = Metrics(instruments, await store.totals(), clock, settings.metrics.choices())
-        _show_at_scrape(instruments, log, store)
+        ground = await Ground.on(store, settings)
+        log, clock, instruments = ground.log, ground.clock, ground.instruments
         intake, health = Intake(linger=settings.linger), dict[str, SourceHealth]()
         alerting = await _alerting(settings, log, intake, clock, health)
-        metrics.begin_at_0(never_yet(settings.alerts, settings.source))
+        ground.metrics.begin_at_0(never_yet(settings.alerts, settings.source))
         facts = RunFacts(settings, store, clock, instruments)
         stack.push_async_callback(facts.close)
         surroundings = replace(settings.surroundings, details=facts.of, firing=alerting.firing)
         sinks = Deliveries(log, instruments, surroundings, settings.redact)
         stack.push_async_callback(sinks.close)
         await sinks.change(sinks_of(settings), settings.routes)
-        yield Core(settings, store, log, instruments, metrics, clock, sinks, alerting, intake, health)
+        yield Core(settings, store, log, instruments, ground.metrics, clock, sinks, alerting, intake, health)
 
 
 async def _alerting(
@@ -92,3 +109,4 @@ def _show_at_scrape(instruments: Instruments, log: Log, store: SqlStore) -> None
     instruments.log_records.set_function(lambda: log.size)
     instruments.store_bytes.set_function(store.bytes_on_disk)
     instruments.store_writable.set_function(lambda: store.trouble is None)
+    instruments.leader.set_function(lambda: store.leads)

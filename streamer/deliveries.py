@@ -3,7 +3,7 @@
 import asyncio
 import fnmatch
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -78,8 +78,9 @@ class Deliveries:
 
     async def close(self) -> None:
         """Close all sinks, and keep how far they have come."""
-        for delivery in self.all:
-            await delivery.close()
+        async with AsyncExitStack() as closing:  # whatever becomes of one of them, all are closed
+            for delivery in self.all:
+                closing.push_async_callback(delivery.close)
 
     async def _begin(self, name: str, sink: Sink, settings: SinkSettings, routes: Sequence[Route]) -> None:
         delivery = Delivery(

@@ -255,7 +255,9 @@ class Delivery:
             self._instruments.sink_duration.labels(self.name).observe(time.perf_counter() - start)
 
     async def _give(self, records: Sequence[Record]) -> None:
-        """Let the sink have the records, without what must not leave."""
+        """Let the sink have the records, without what must not leave; not while another may be giving it newer ones."""
+        if not self._log.store.leads:
+            raise Retry("it is not sure that we still lead")
         await self._sink.write([self._redaction.apply(each) for each in records])
 
     async def _give_up(self, writing: asyncio.Future[None]) -> None:

@@ -55,6 +55,10 @@ class StoreError(StreamerError):
         self.may_pass = may_pass
 
 
+class LeaseError(StoreError):
+    """Another process writes the store, or has taken it over."""
+
+
 class SinkError(StreamerError):
     """A sink did not take the records."""
 

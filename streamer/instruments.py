@@ -89,6 +89,7 @@ class Instruments:
         self.log_head = gauge("log_head", "The newest seq in the log.")
         self.log_records = gauge("log_records", "Records in the log.")
         self.store_bytes = gauge("store_bytes", "What the store takes on the disk.")
+        self.leader = gauge("leader", "1 while this service writes its store; 0 while it stands by for another.")
         self.store_writable = gauge("store_writable", "0 while the store cannot be written, such as on a full disk.")
         self.sink_lag = gauge("sink_lag_records", "From the sink's last acknowledged seq to the head.", "sink")
         self.sink_pending = gauge(

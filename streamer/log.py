@@ -35,9 +35,13 @@ class Log:
     async def open(cls, store: Store) -> "Log":
         """Return the log that is kept in this store."""
         log = cls(store, await store.head())
-        log.size = await store.size()
-        log._epochs.update(await store.epochs())
+        await log.look_again()
         return log
+
+    async def look_again(self) -> None:
+        """Ask the store how many records it has, and from when on those of each source count."""
+        self.size = await self.store.size()
+        self._epochs.update({each.name: each.epoch for each in await self.store.sources()})
 
     async def open_source(self, name: str, *, identity: str, now: datetime) -> SourceState:
         """Return the source's state in the store, made now if it is new."""
@@ -75,13 +79,22 @@ class Log:
 
     async def _committed(self, work: Awaitable[Appended]) -> Appended:
         appended = await work
-        if appended.records:
-            self._remember(appended.records)
-            self.head = appended.records[-1].seq
-            self.size += len(appended.records)
+        self._take_up(appended.records)
+        return appended
+
+    async def follow(self, limit: int) -> Sequence[Record]:
+        """Take up what another process has appended beyond our head, at most so many records, and return them."""
+        records = await self.store.after(self.head, limit)
+        self._take_up(records)
+        return records
+
+    def _take_up(self, records: Sequence[Record]) -> None:
+        if records:
+            self._remember(records)
+            self.head = records[-1].seq
+            self.size += len(records)
             self._moved.set()
             self._moved = asyncio.Event()
-        return appended
 
     async def learn(self, dues: Dues) -> Appended:
         """Note when runs should have started; return what could be measured by it."""

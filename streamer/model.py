@@ -306,6 +306,11 @@ class Source(Protocol):
 class Store(Protocol):
     """Where the log is kept. Each method is one transaction; failures are `StoreError`."""
 
+    @property
+    def leads(self) -> bool:
+        """Tell whether we are the one who writes the store, as far as that can be known without asking."""
+        ...
+
     async def open_source(self, name: str, *, identity: str, now: datetime) -> SourceState:
         """Return the source, made with epoch `now` the first time; another identity under the name is refused."""
         ...
@@ -371,8 +376,8 @@ class Store(Protocol):
         """Note when runs should have started; return what could be measured by it."""
         ...
 
-    async def epochs(self) -> Mapping[str, datetime]:
-        """Return the epoch of each source that was ever opened."""
+    async def sources(self) -> Sequence[SourceState]:
+        """Return what the store knows of each source that was ever opened."""
         ...
 
     async def after(self, seq: int, limit: int) -> Sequence[Record]:

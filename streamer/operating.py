@@ -12,11 +12,11 @@ import orjson
 from streamer import silencing, sink_orders
 from streamer.alert_list import silences, stored_alerts
 from streamer.config import Settings
-from streamer.core import Core, open_core
+from streamer.core import Core, open_core, open_store
 from streamer.deliveries import sinks_of
 from streamer.errors import ConfigError, StoreError
 from streamer.model import Mark
-from streamer.sink_list import SinkState, never_started, stopped_sinks
+from streamer.sink_list import SinkState, never_started, stored_sinks
 from streamer.sink_trial import tried_here
 from streamer.store.lock import RunningService
 
@@ -28,14 +28,15 @@ ACT_SECONDS = 300.0
 
 def commands(core: Core) -> dict[str, Command]:
     """Return by name what can be done with this service."""
-    return {name: partial(command, core) for name, command in _COMMANDS.items()}
+    return {name: partial(command, core) for name, command in COMMANDS.items()}
 
 
 async def act(settings: Settings, name: str, **arguments: Any) -> Answer:
     """Have it done, and return the answer."""
     if service := settings.place.service():
         return await _ask(service, "POST", f"/api/control/{name}", json=arguments)
-    async with open_core(settings.model_copy(update={"sinks": {}, "sink": [], "routes": []})) as core:
+    without_sinks = settings.model_copy(update={"sinks": {}, "sink": [], "routes": []})
+    async with open_core(without_sinks, open_store(settings)) as core:
         moving = asyncio.create_task(core.pipeline().run())
         try:
             return await commands(core)[name](**arguments)
@@ -59,7 +60,7 @@ async def listed_sinks(settings: Settings) -> list[dict[str, Any]]:
         return _as_json(never_started(wanted))
     store = settings.place.open_read_only()
     try:
-        return _as_json(await stopped_sinks(store, wanted))
+        return _as_json(await stored_sinks(store, wanted))
     finally:
         await store.close()
 
@@ -128,7 +129,7 @@ async def _retry_refused(core: Core, keys: list[str]) -> Answer:
     return {"retried": len(frames), "accepted": len(frames) - len(left)}
 
 
-_COMMANDS: Mapping[str, Command] = {
+COMMANDS: Mapping[str, Command] = {
     "quarantine/retry": _retry_refused,
     "dead-letters/retry": sink_orders.retry_buried,
     "dead-letters/drop": sink_orders.drop_buried,

@@ -1,5 +1,7 @@
 """The service: builds everything, runs it in one task group, and stops it in order.
 
+One service leads: it writes the store. Others on the same store stand by, and one of them leads when that one is gone.
+
 Stopping: the sources first, then what has arrived goes through the pipeline, then the sinks get what there is, within
 the grace; then the web server, and last the store.
 """
@@ -7,18 +9,21 @@ the grace; then the web server, and last the store.
 import asyncio
 import signal
 import socket
-from collections.abc import Callable, Iterable
-from contextlib import aclosing
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import aclosing, closing, contextmanager, suppress
+from functools import partial
 from ipaddress import ip_address
 
 import structlog
 
 from streamer import interpreter
-from streamer.answers import app_of, status_of
+from streamer.answers import app_of
 from streamer.board import Board
 from streamer.config import Settings
-from streamer.core import Core, open_core
+from streamer.core import Core, open_core, open_store
 from streamer.dead_man import DeadMan
+from streamer.errors import LeaseError, StoreError
+from streamer.front import Front
 from streamer.health import SourceHealth
 from streamer.ingesting import ingest
 from streamer.liveness import Tracker
@@ -30,8 +35,14 @@ from streamer.run_server import RunServer
 from streamer.serving import listen, serving
 from streamer.showing import Showing
 from streamer.sink_list import say_which_were_removed
+from streamer.standing_by import standing_by
+from streamer.store.sql import SqlStore
+from streamer.told import Told, told_by
 from streamer.upkeep import keep_up
 from streamer.watch import Watch
+
+VACANT_SECONDS = 0.5
+"""So often who stands by looks whether the store has a writer."""
 
 logger = structlog.get_logger(__name__)
 
@@ -50,13 +61,14 @@ class Service:
         self._read_again = read_again
         self._reloading = asyncio.Event()
         self._observers = tuple(observers)
-        self._started: asyncio.Future[tuple[str, Core]] = asyncio.Future()
+        self._started: asyncio.Future[str] = asyncio.Future()
+        self._core: Core | None = None
         self._stopping = asyncio.Event()
         self._stopped = asyncio.Event()
 
     async def started(self) -> str:
         """Return the address of page, metrics and health, once the service listens there."""
-        return (await self._started)[0]
+        return await self._started
 
     async def stopped(self) -> None:
         """Return when the service has ended."""
@@ -64,8 +76,10 @@ class Service:
 
     @property
     def core(self) -> Core:
-        """Return store, log and metrics of the started service."""
-        return self._started.result()[1]
+        """Return store, log and metrics of the service, which has come to lead."""
+        if self._core is None:
+            raise RuntimeError("the service does not lead yet")
+        return self._core
 
     def reload(self) -> None:
         """Ask the service to read its settings again, and to take over sinks and rules."""
@@ -90,27 +104,62 @@ class Service:
         host, port = listener.getsockname()[:2]
         address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
         self._settings.access.require_readable()
+        _say_who_may_ask(self._settings, host)
+        front = Front()
+        async with serving(front, listener):
+            with closing(front):
+                await self._lead_or_stand_by(front, address)
+
+    async def _lead_or_stand_by(self, front: Front, address: str) -> None:
+        while store := await self._store(front, address):
+            try:
+                await self._lead(store, front, address)
+                break
+            except* LeaseError as lost:
+                logger.warning("standing down", because=str(lost.exceptions[0]))
+        logger.info("stopped")
+
+    async def _store(self, front: Front, address: str) -> SqlStore | None:
+        """Return the store once it is ours to write, and stand by until then; return None if we are to stop."""
+        take_it = partial(open_store, self._settings, address=address, waits=False)
+        try:
+            return take_it()
+        except LeaseError as error:
+            logger.info("standing by", page=address, because=str(error))
+        async with standing_by(self._settings, front):
+            self._begun(address)
+            while not await _is_set(self._stopping, VACANT_SECONDS):
+                with suppress(LeaseError), _passing():
+                    return await asyncio.to_thread(take_it)
+        return None
+
+    async def _lead(self, store: SqlStore, front: Front, address: str) -> None:
         async with (
-            open_core(self._settings, address=address) as core,
+            open_core(self._settings, store) as core,
             aclosing(RunServer(core.settings, core.clock, core.instruments)) as server,
         ):
-            showing = await Showing.open(core, lambda: status_of(core).missing)
-            async with serving(app_of(core, server, showing), listener):
+            told = told_by(core)
+            showing = await Showing.open(core, told)
+            async with front.showing(app_of(core, told, server, showing)):
                 names = [delivery.name for delivery in core.deliveries]
                 logger.info("started", page=address, store=str(core.settings.place), sinks=names)
-                _say_who_may_ask(core.settings, host)
                 await say_which_were_removed(core)
                 async with pushing(await pushes_of(core), grace=self._settings.grace):
-                    self._started.set_result((address, core))
-                    await self._work(core, showing)
-        logger.info("stopped", head=core.log.head)
+                    self._core = core
+                    self._begun(address)
+                    await self._work(core, told, showing)
 
-    async def _work(self, core: Core, showing: Showing) -> None:
+    def _begun(self, address: str) -> None:
+        if not self._started.done():
+            self._started.set_result(address)
+
+    async def _work(self, core: Core, told: Told, showing: Showing) -> None:
         health = core.health[self._settings.source] = SourceHealth(
             self._settings.source, core.instruments, clock=core.clock
         )
         async with asyncio.TaskGroup() as tasks, core.delivering():
             core.store.be_patient(True)
+            holding = tasks.create_task(core.store.hold(), name="lease")
             keeping_up = tasks.create_task(keep_up(core, health), name="upkeep")
             rules, names = self._settings.liveness, core.metrics.names
             tracker = Tracker(lambda move: rules.limits_of(move, names))
@@ -124,10 +173,10 @@ class Service:
             alerting = tasks.create_task(core.alerting.run(), name="alerts")
             telling = tasks.create_task(showing.stream.run(), name="page")
             ingesting = tasks.create_task(ingest(core, health, watch, board), name="source")
-            dead_man = DeadMan(self._settings.dead_man, lambda: status_of(core).missing)
+            dead_man = DeadMan(self._settings.dead_man, lambda: told.status().missing)
             pinging = tasks.create_task(dead_man.keep_pinging(), name="dead man")
             await self._stopping.wait()
-            for task in (ending := (ingesting, keeping_up, asking, reloading, pinging, alerting, telling)):
+            for task in (ending := (holding, ingesting, keeping_up, asking, reloading, pinging, alerting, telling)):
                 task.cancel()
             await asyncio.wait(ending)
             core.intake.close()
@@ -141,6 +190,24 @@ class Service:
             self._reloading.clear()
             if self._read_again:
                 core.instruments.reloaded.set(await take_over(core, self._read_again))
+
+
+@contextmanager
+def _passing() -> Iterator[None]:
+    """Let what may be over in a moment pass: a database that cannot be reached."""
+    try:
+        yield
+    except StoreError as error:
+        if not error.may_pass:
+            raise
+        logger.warning("cannot look who leads", error=str(error), hint=error.hint)
+
+
+async def _is_set(event: asyncio.Event, seconds: float) -> bool:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    return event.is_set()
 
 
 def _say_who_may_ask(settings: Settings, host: str) -> None:

@@ -3,18 +3,18 @@
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime
 from typing import Generic, TypeVar
 
 import anyio.to_thread
 from prometheus_client import Counter
 
 from streamer import __version__
-from streamer.alert_list import ListedAlert, running_alerts
-from streamer.core import Core
+from streamer.alert_list import ListedAlert
+from streamer.core import Ground
 from streamer.liveness import Tracker
 from streamer.model import Observer
-from streamer.sink_list import running_sinks
+from streamer.sink_list import SinkState
+from streamer.told import Told
 from streamer.web import present
 from streamer.web.activity import HOUR, Activity, ActivityView
 from streamer.web.endpoints import Nothing
@@ -28,25 +28,26 @@ RECORDS_SHOWN = 300
 """How far back the feed goes at a start, in records."""
 
 ALERTS_SHOWN = 50
-CHOSEN_SECONDS = 0.8
+MOMENT_SECONDS = 0.8
 ODDITIES_SECONDS = 5.0
 
-Missing = Callable[[], Sequence[str]]
 T = TypeVar("T")
 
 
 class Showing:
     """All that the live page of a service shows. Make one with `open`, before anything is appended."""
 
-    def __init__(self, core: Core, feed: Feed, activity: Activity, missing: Missing) -> None:
-        self._core = core
-        self._missing = missing
-        self._feed = feed
+    def __init__(self, ground: Ground, told: Told, feed: Feed, activity: Activity) -> None:
+        self._ground = ground
+        self._told = told
+        self.feed = feed
         self._activity = activity
         self._trackers: Mapping[str, Tracker] = {}
         self._rates = Rates()
-        self._chosen = Kept(self._choose, CHOSEN_SECONDS)
-        self._oddities = Kept(core.store.oddities, ODDITIES_SECONDS)
+        self._chosen = Kept(self._choose, MOMENT_SECONDS)
+        self._sinks = Kept(told.sinks, MOMENT_SECONDS)
+        self._alerts = Kept(told.alerts, MOMENT_SECONDS)
+        self._oddities = Kept(ground.store.oddities, ODDITIES_SECONDS)
         topics = [
             Topic("standing", self.standing),
             Topic("runs", self.runs),
@@ -57,20 +58,24 @@ class Showing:
         self.stream = Stream(feed, topics)
 
     @classmethod
-    async def open(cls, core: Core, missing: Missing) -> "Showing":
-        """Return it with what has happened lately, as the store tells; `missing` is what keeps it from being ready."""
-        store, log = core.store, core.log
-        feed = Feed(await store.identity(), core.clock, names=lambda: core.metrics.names, is_history=log.is_history)
+    async def open(cls, ground: Ground, told: Told) -> "Showing":
+        """Return it with what has happened lately, as the store tells."""
+        store, log = ground.store, ground.log
+        feed = Feed(await store.identity(), ground.clock, names=lambda: ground.metrics.names, is_history=log.is_history)
         beyond = max(0, log.head - RECORDS_SHOWN)  # seq has gaps: these may be fewer
         feed.begin(await store.after(beyond, RECORDS_SHOWN), beyond=beyond, head=log.head)
-        activity = Activity(core.clock)
-        activity.begin(await store.lately(core.clock.now() - HOUR))
-        return cls(core, feed, activity, missing)
+        showing = cls(ground, told, feed, Activity(ground.clock))
+        await showing.look_again()
+        return showing
 
     @property
     def observers(self) -> list[Observer]:
         """Return who has to be told of commits."""
-        return [self._feed, self._activity]
+        return [self.feed, self._activity]
+
+    async def look_again(self) -> None:
+        """Ask the store what happened in the last hour."""
+        self._activity.begin(await self._ground.store.lately(self._ground.clock.now() - HOUR))
 
     def follow(self, trackers: Mapping[str, Tracker]) -> None:
         """Show the runs of these trackers, by source."""
@@ -79,29 +84,30 @@ class Showing:
     async def live(self, _: Nothing) -> dict[str, object]:
         """Return all that is shown: see `LiveView`."""
         return {
-            "id": self._feed.ident,
+            "id": self.feed.ident,
             "standing": await self.standing(),
             "runs": await self.runs(),
             "activity": await self.activity(),
             "sinks": await self.sinks(),
             "alerts": await self.alerts(),
-            "rows": self._feed.rows,
+            "rows": self.feed.rows,
         }
 
     async def standing(self) -> StandingView:
         """Return whether all is well."""
-        core, healths = self._core, list(self._core.health.values())
-        chosen = await self._chosen.get()
+        status, chosen = self._told.status(), await self._chosen.get()
+        sinks = [each for each in await self._sinks.get() if each.state is not SinkState.REMOVED]
+        modes = {each.mode for each in status.sources}
         facts = Facts(
-            now=core.clock.now(),
+            now=self._ground.clock.now(),
             version=__version__,
-            mode="live" if all(each.connected for each in healths) else "rest",
-            missing=self._missing(),
-            sinks=[SinkFact(each.name, each.trouble, _moment(each.oldest_pending())) for each in core.deliveries],
-            firing=[key.rule for key, _ in core.alerting.engine.firing()],
+            mode="rest" if "rest" in modes else next(iter(modes), "live"),
+            missing=status.missing,
+            sinks=[SinkFact(each.name, each.trouble, each.oldest_pending) for each in sinks],
+            firing=[each.rule for each in await self._alerts.get()],
             by_status=chosen.by_status,
-            lag=self._feed.lag,
-            watermark=min((each.watermark for each in healths if each.watermark), default=None),
+            lag=self.feed.lag,
+            watermark=min((each.watermark for each in status.sources if each.watermark), default=None),
             oddities=await self._oddities.get(),
         )
         return standing(facts)
@@ -109,7 +115,7 @@ class Showing:
     async def runs(self) -> PresentView:
         """Return the runs that have not ended."""
         chosen = await self._chosen.get()
-        return present.view(chosen, await self._core.store.runs(chosen.first), self._core.metrics.names)
+        return present.view(chosen, await self._ground.store.runs(chosen.first), self._ground.metrics.names)
 
     async def activity(self) -> ActivityView:
         """Return the last hour."""
@@ -117,16 +123,16 @@ class Showing:
 
     async def alerts(self) -> Sequence[ListedAlert]:
         """Return what fires, the newest first."""
-        return running_alerts(self._core)[:ALERTS_SHOWN]
+        return (await self._alerts.get())[:ALERTS_SHOWN]
 
     async def sinks(self) -> Sequence[SinkNow]:
         """Return all sinks."""
-        meters = self._core.instruments
+        meters = self._ground.instruments
         rates = self._rates.of(_counted(meters.sink_records, "delivered"), time.monotonic())
         failed = _counted(meters.sink_attempts, "retry")
         return [
             SinkNow(**asdict(each), rate=round(rates.get(each.name, 0.0), 1), failed=int(failed.get(each.name, 0)))
-            for each in await running_sinks(self._core)
+            for each in await self._sinks.get()
         ]
 
     async def _choose(self) -> Chosen:
@@ -157,7 +163,3 @@ def _counted(counter: Counter, result: str) -> dict[str, float]:
     samples = (sample for family in counter.collect() for sample in family.samples)
     wanted = (each for each in samples if each.name.endswith("_total") and each.labels["result"] == result)
     return {each.labels["sink"]: each.value for each in wanted}
-
-
-def _moment(seconds: float) -> datetime | None:
-    return datetime.fromtimestamp(seconds, UTC) if seconds else None

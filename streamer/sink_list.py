@@ -17,7 +17,10 @@ logger = structlog.get_logger(__name__)
 
 
 class SinkState(StrEnum):
-    """How a sink is: `new` has never started, `stopped` has no service, `removed` is configured no more."""
+    """How a sink is: `new` has never started, `stopped` has no service, `removed` is configured no more.
+
+    What is `elsewhere` is delivered to by another replica, which leads.
+    """
 
     NEW = "new"
     STOPPED = "stopped"
@@ -25,6 +28,7 @@ class SinkState(StrEnum):
     UP = "up"
     DOWN = "down"
     REMOVED = "removed"
+    ELSEWHERE = "elsewhere"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,17 +55,19 @@ async def removed_sinks(core: Core) -> list[ListedSink]:
     return list(_removed(await core.store.readers(), core.sinks.settings, core.log.head))
 
 
-async def stopped_sinks(store: SqlStore, wanted: Mapping[str, SinkSettings]) -> list[ListedSink]:
-    """Return the sinks that a service with this configuration would have, and those that only the store knows."""
+async def stored_sinks(
+    store: SqlStore, wanted: Mapping[str, SinkSettings], *, state: SinkState = SinkState.STOPPED
+) -> list[ListedSink]:
+    """Return the sinks of a service with this configuration as its store tells, and those that only the store knows."""
     head, readers = await store.head(), await store.readers()
     known = {each.name: each for each in readers}
-    configured = (_stopped(name, each, known.get(name), head) for name, each in wanted.items())
+    configured = (_stored(name, each, known.get(name), head, state) for name, each in wanted.items())
     return [*configured, *_removed(readers, wanted, head)]
 
 
 def never_started(wanted: Mapping[str, SinkSettings]) -> list[ListedSink]:
     """Return the sinks that are configured where there is no store yet."""
-    return [_stopped(name, each, None, 0) for name, each in wanted.items()]
+    return [_stored(name, each, None, 0, SinkState.NEW) for name, each in wanted.items()]
 
 
 async def say_which_were_removed(core: Core) -> None:
@@ -101,11 +107,11 @@ def _state(delivery: Delivery) -> SinkState:
     return SinkState.UP if delivery.is_open else SinkState.OPENING
 
 
-def _stopped(name: str, settings: SinkSettings, reader: Reader | None, head: int) -> ListedSink:
+def _stored(name: str, settings: SinkSettings, reader: Reader | None, head: int, state: SinkState) -> ListedSink:
     if reader is None or reader.acked is None:
         letters = reader.dead_letters if reader else 0
         return ListedSink(name, settings.type, None, 0, None, letters, SinkState.NEW)
-    return _of_reader(reader, settings.type, head, SinkState.STOPPED)
+    return _of_reader(reader, settings.type, head, state)
 
 
 def _removed(readers: Sequence[Reader], wanted: Mapping[str, SinkSettings], head: int) -> Iterator[ListedSink]:

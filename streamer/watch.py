@@ -45,27 +45,7 @@ class Watch:
 
     def load(self, runs: Iterable[RunState]) -> None:
         """Take up the runs that had not ended when the process before us did."""
-        for run in runs:
-            if run.state_type is None or run.state_at is None:
-                continue
-            since = to_micros(run.since or run.state_at)
-            move = Move(
-                at=since,
-                type=run.state_type,
-                name=run.state_name or "",
-                attempt=run.run_count,
-                flow=run.flow or "",
-                deployment=run.deployment or "",
-                work_pool=run.work_pool or "",
-                tags=run.tags,
-            )
-            self.tracker.moved(run.id, move)
-            self.tracker.moved(run.id, move._replace(at=to_micros(run.state_at)))
-            for beat in sorted(run.beats, key=lambda beat: beat.received):
-                if beat.received >= since:
-                    self.tracker.beat(run.id, beat.occurred, beat.received, since)
-            if run.verdict and (reason := _known_reason(run.verdict.reason)):
-                self.tracker.stand(run.id, Standing(reason))
+        load(self.tracker, runs)
 
     def committed(self, source: str, net: Net, appended: Appended) -> None:
         """Tell the tracker what a commit added."""
@@ -165,6 +145,31 @@ class Watch:
     def _proves(self, finding: Suspicion | None) -> None:
         if finding:
             self._proven.append(finding)
+
+
+def load(tracker: Tracker, runs: Iterable[RunState]) -> None:
+    """Have a tracker take up runs that have not ended, as the store knows them."""
+    for run in runs:
+        if run.state_type is None or run.state_at is None:
+            continue
+        since = to_micros(run.since or run.state_at)
+        move = Move(
+            at=since,
+            type=run.state_type,
+            name=run.state_name or "",
+            attempt=run.run_count,
+            flow=run.flow or "",
+            deployment=run.deployment or "",
+            work_pool=run.work_pool or "",
+            tags=run.tags,
+        )
+        tracker.moved(run.id, move)
+        tracker.moved(run.id, move._replace(at=to_micros(run.state_at)))
+        for beat in sorted(run.beats, key=lambda beat: beat.received):
+            if beat.received >= since:
+                tracker.beat(run.id, beat.occurred, beat.received, since)
+        if run.verdict and (reason := _known_reason(run.verdict.reason)):
+            tracker.stand(run.id, Standing(reason))
 
 
 def _move(event: Transition) -> Move:

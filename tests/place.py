@@ -9,10 +9,10 @@ from typing import Any
 import orjson
 
 from streamer import config
-from streamer.answers import status_of
 from streamer.service import Service
 from streamer.sinks.lines_file import whole_lines
 from streamer.testing import FakePrefect, until
+from streamer.told import status_of
 
 
 class Place:

@@ -17,10 +17,10 @@ from starlette.responses import Response
 from structlog.testing import capture_logs
 
 from streamer import config, dead_man
-from streamer.answers import status_of
 from streamer.dead_man import DeadMan, DeadManSettings, Outcome
 from streamer.errors import ConfigError
 from streamer.testing import FakePrefect, until
+from streamer.told import status_of
 from tests.place import Place
 from tests.sinks.receiver import DROP, SILENCE, Receiver, Reply
 

@@ -96,6 +96,7 @@ CATALOGUE = {
     "prefect_streamer_log_records": ("gauge", ""),
     "prefect_streamer_store_bytes": ("gauge", ""),
     "prefect_streamer_store_writable": ("gauge", ""),
+    "prefect_streamer_leader": ("gauge", ""),
     "prefect_streamer_series_limited_total": ("counter", "metric"),
     "prefect_streamer_api_requests_total": ("counter", "endpoint code"),
     "prefect_streamer_api_request_duration_seconds": ("histogram", "endpoint code"),

@@ -17,12 +17,12 @@ from structlog.testing import capture_logs
 
 from streamer import config
 from streamer import health as healths
-from streamer.answers import status_of
 from streamer.errors import AuthenticationFailed, ConfigError, StoreError, StreamerError
 from streamer.service import Service
 from streamer.sinks.lines_file import whole_lines
 from streamer.source import sweep
 from streamer.testing import FakePrefect, an_event, until
+from streamer.told import status_of
 from tests.place import Place
 
 PASSWORD = "admin:hunter2-unlikely"

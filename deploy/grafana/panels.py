@@ -1,5 +1,6 @@
 """The kinds of panels that our dashboards are made of; sizes are in Grafana's grid, 24 wide."""
 
+import re
 from collections.abc import Iterable, Sequence
 from itertools import count
 from typing import NamedTuple
@@ -153,9 +154,19 @@ def dashboard(
     return _numbered(made.build())
 
 
+def of_who_leads(expr: str) -> str:
+    """Return an expression that passes over replicas that stand by: what they show of runs, who leads shows, too."""
+    return _OF_RUNS.sub(r"(\g<0> unless on (job, instance) prefect_streamer_leader == 0)", expr)
+
+
+_SELECTOR = r"(?<![\w:])prefect_(?:flow|work)\w*\{[^}]*\}"
+_OF_RUNS = re.compile(rf"(?:rate|increase)\({_SELECTOR}\[[^]]+\]\)|{_SELECTOR}")
+
+
 def _targets(queries: Iterable[Query]) -> Iterable[prometheus.Dataquery]:
     for letter, query in zip("ABCDEFGH", queries, strict=False):
-        yield prometheus.Dataquery().ref_id(letter).expr(query.expr).legend_format(query.legend).datasource(SOURCE)
+        target = prometheus.Dataquery().ref_id(letter).datasource(SOURCE)
+        yield target.expr(of_who_leads(query.expr)).legend_format(query.legend)
 
 
 def _numbered(made: models.Dashboard) -> models.Dashboard:

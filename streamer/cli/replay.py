@@ -13,7 +13,7 @@ from rich.progress import Progress
 from streamer import config, interpreter, logs
 from streamer.cli.events import opened
 from streamer.cli.options import ConfigFile, Sinks, StoreUrl
-from streamer.core import open_core
+from streamer.core import open_core, open_store
 from streamer.delivery import Delivery
 from streamer.errors import SinkError
 from streamer.model import Appended, Family, Frame, Net
@@ -67,7 +67,7 @@ class Summary:
 
 async def _replay(settings: config.Settings, files: list[Path]) -> Summary:
     summary = Summary()
-    async with open_core(settings) as core, core.delivering():
+    async with open_core(settings, open_store(settings)) as core, core.delivering():
         await core.log.open_source(SOURCE, identity="file", now=EVERYTHING)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(core.pipeline(summary).run())

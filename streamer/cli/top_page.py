@@ -38,6 +38,7 @@ behind      records that a sink has yet to take
 waiting     for how long the oldest of them has been
 dead        records that a sink refused for good: see `streamer dead-letters`"""
 
+_MODES = {"live": "live", "rest": "by REST only", "store": "standby"}
 _LEVELS = {Level.WELL: "bold green", Level.ATTENTION: "bold yellow", Level.WRONG: "bold red"}
 
 
@@ -106,7 +107,7 @@ class Page:
     def _figures(self) -> Text:
         standing = self.told.live.standing
         figures = [
-            "live" if standing.mode == "live" else "by REST only",
+            _MODES[standing.mode],
             f"lag {standing.lag:.1f}s" if standing.lag is not None else "",
             f"complete up to {age(standing.watermark, self.now)} ago" if standing.watermark else "",
             f"{standing.recovered:,} recovered" if standing.recovered else "",

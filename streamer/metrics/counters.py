@@ -71,12 +71,12 @@ class Metrics:
         self._exemplars: dict[Counter, Exemplar] = {}
         self._newest: dict[tuple[str, Kind], datetime] = {}
         self._places: dict[str, Places] = {}
-        self._take_over(totals)
+        self.take_over(totals)
         instruments.registry.register(self)
 
     def committed(self, source: str, net: Net, appended: Appended) -> None:
         """Take over the counters that a commit changed, and when its events came."""
-        self._take_over(appended.totals)
+        self.take_over(appended.totals)
         for counter, event in appended.examples.items():
             self._exemplars[counter] = _exemplar(event.run, 1, event.occurred)
         self._time(source, net, [*(record.event for record in appended.records), *appended.beats])
@@ -100,7 +100,8 @@ class Metrics:
         info.add_metric((__version__, platform.python_version()), 1)
         yield info
 
-    def _take_over(self, totals: Totals) -> None:
+    def take_over(self, totals: Totals) -> None:
+        """Show counters with these values from now on, and these names."""
         if any(self.names.get(ident) != name for ident, name in totals.names.items()):
             self.names.update(totals.names)
             self._values = {}

@@ -58,13 +58,13 @@ class RunGauges:
         yield self._liveness(runs)
         yield self._oldest(runs)
         tracked = GaugeMetricFamily("prefect_streamer_tracked_runs", "Runs that have not ended.", labels=("source",))
-        for source, tracker in self._trackers.items():
+        for source, tracker in list(self._trackers.items()):
             tracked.add_metric((source,), len(tracker))
         yield tracked
 
     def _runs(self) -> Iterator[Run]:
         told: dict[Values, Values] = {}
-        for source, tracker in self._trackers.items():
+        for source, tracker in list(self._trackers.items()):
             for _, signs, status in tracker.statuses():
                 ids = (source, signs.move.flow, signs.move.deployment, signs.move.work_pool)
                 if ids not in told:

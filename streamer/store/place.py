@@ -18,8 +18,11 @@ class Place(Protocol):
         """Tell whether a store was made there."""
         ...
 
-    def open(self, *, address: str = "", counting: Counting | None = None) -> SqlStore:
-        """Open the store as the one who writes it, made as needed; `address` is told to others."""
+    def open(self, *, address: str = "", counting: Counting | None = None, waits: bool = True) -> SqlStore:
+        """Open the store as the one who writes it, made as needed; `address` is told to others.
+
+        If it `waits`, then for a writer that was killed, where nothing tells that at once.
+        """
         ...
 
     def open_read_only(self) -> SqlStore:
@@ -44,7 +47,7 @@ class FilePlace:
         """Tell whether there is a file."""
         return self.path.exists()
 
-    def open(self, *, address: str = "", counting: Counting | None = None) -> SqlStore:
+    def open(self, *, address: str = "", counting: Counting | None = None, waits: bool = True) -> SqlStore:  # noqa: ARG002
         """Open the store as the one who writes it."""
         return SqliteStore.open(self.path, address=address, counting=counting)
 

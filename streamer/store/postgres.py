@@ -26,6 +26,7 @@ from streamer.store.sql import WRITER, SqlStore
 
 SCHEMA = "streamer"
 SIZE_SECONDS = 60.0
+HELD_SECONDS = 1.0
 
 ENDING_SECONDS = 0.1
 """Between two looks at a transaction whose connection is lost: the server ends it soon."""
@@ -63,6 +64,17 @@ class PostgresStore(SqlStore):
     def token(self) -> str:
         """Return what proves that a command comes from somebody who may write the store."""
         return self._lease.token if self._lease else ""
+
+    @property
+    def leads(self) -> bool:
+        """Tell whether we have the lease, and had word of it a moment ago."""
+        return self._lease is not None and self._lease.is_sure
+
+    async def hold(self) -> None:
+        """Look every second whether the lease is still ours; raise `LeaseError` once another has it."""
+        while True:
+            await self._write(lambda _: None)
+            await asyncio.sleep(HELD_SECONDS)
 
     def bytes_on_disk(self) -> int:
         """Return how many bytes the store took of the server's disk when it was last asked, a minute ago at most."""
@@ -149,13 +161,16 @@ class DatabasePlace:
         with self._looking() as reader:
             return schema_version(reader) > 0
 
-    def open(self, *, address: str = "", counting: Counting | None = None) -> PostgresStore:
-        """Take the lease and open the store, made or brought up to date as needed; `address` is told to others."""
+    def open(self, *, address: str = "", counting: Counting | None = None, waits: bool = True) -> PostgresStore:
+        """Take the lease and open the store, made or brought up to date as needed; `address` is told to others.
+
+        If it `waits`, then for a writer that was killed, whose lease lasts yet.
+        """
         lease = Lease(self.connect, address=address)
         with in_words("open"), ExitStack() as undo:
             writer = undo.enter_context(closing(self.connect()))
             migrate(writer, self.schema)
-            lease.acquire(writer)
+            lease.acquire(writer, waits=waits)
             undo.pop_all()
             return PostgresStore(self.connect, lease, counting, writer=writer)
 

@@ -16,7 +16,7 @@ from typing import Protocol
 import psycopg
 import structlog
 
-from streamer.errors import StoreError
+from streamer.errors import LeaseError
 from streamer.store.lock import RunningService
 from streamer.store.postgres_connection import PostgresConnection
 
@@ -36,10 +36,6 @@ class Connect(Protocol):
 logger = structlog.get_logger(__name__)
 
 
-class LeaseError(StoreError):
-    """Another process writes the store, or has taken it over."""
-
-
 class Lease:
     """The right to write. `acquire` it, and `require` it in each transaction."""
 
@@ -48,18 +44,24 @@ class Lease:
         self._address = address
         self.token = secrets.token_urlsafe(32)
         self._fence = 0
+        self._renewed = 0.0
         self._released = threading.Event()
         self._renewing = threading.Thread(target=self._keep_renewing, name="store-lease", daemon=True)
 
-    def acquire(self, connection: PostgresConnection) -> None:
+    @property
+    def is_sure(self) -> bool:
+        """Tell whether nobody else can have the lease yet, by our own clock: it was renewed a moment ago."""
+        return time.monotonic() - self._renewed < LASTS_SECONDS
+
+    def acquire(self, connection: PostgresConnection, *, waits: bool = True) -> None:
         """Take the lease and renew it from then on; raise `LeaseError` that says who has it if that one lives.
 
-        One that was killed is waited for, since nothing else tells that it is gone.
+        One that was killed is waited for, if so told, since nothing else tells that it is gone.
         """
         until = _until(connection)
         while not (taken := self._try(connection)):
-            time.sleep(ASKED_SECONDS)
-            if _until(connection) > until:
+            time.sleep(ASKED_SECONDS if waits else 0)
+            if not waits or _until(connection) > until:
                 raise LeaseError(
                     f"the store is in use by {_holder(connection)}",
                     hint="stop that service first, or give this one its own --store",
@@ -69,6 +71,7 @@ class Lease:
 
     def _try(self, connection: PostgresConnection) -> tuple[int] | None:
         connection.raw.execute(_END_FROZEN)
+        self._renewed = time.monotonic()
         return connection.raw.execute(_ACQUIRE, (_name(), self._address, self.token, LASTS_SECONDS)).fetchone()
 
     def require(self, connection: PostgresConnection) -> str:
@@ -92,7 +95,9 @@ class Lease:
         while not self._released.wait(RENEWED_SECONDS):
             try:
                 connection = connection or self._connect()
-                connection.raw.execute(_RENEW, (LASTS_SECONDS, self._fence))
+                begun = time.monotonic()
+                if connection.raw.execute(_RENEW, (LASTS_SECONDS, self._fence)).rowcount:
+                    self._renewed = begun
             except psycopg.Error as error:
                 logger.warning("cannot renew the lease of the store", error=str(error))
                 _close(connection)

@@ -215,6 +215,8 @@ STEPS: tuple[str, ...] = (
 
 def migrate(connection: PostgresConnection, schema: str) -> None:
     """Take the steps that are missing, all or none, one process after the other; refuse a newer store."""
+    if schema_version(connection) == len(STEPS):
+        return
     with connection.raw.transaction():
         connection.raw.execute("SELECT pg_advisory_xact_lock(%s)", (_MIGRATING,))
         connection.raw.execute(f'CREATE SCHEMA IF NOT EXISTS "{schema}"')

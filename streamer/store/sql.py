@@ -95,6 +95,15 @@ class SqlStore(ABC):
     def token(self) -> str:
         """Return what proves that a command comes from somebody who may write the store."""
 
+    @property
+    def leads(self) -> bool:
+        """Tell whether we are the one who writes the store, as far as that can be known without asking."""
+        return True
+
+    async def hold(self) -> None:
+        """Return never; raise `LeaseError` once another writes the store."""
+        await asyncio.get_running_loop().create_future()
+
     @abstractmethod
     def bytes_on_disk(self) -> int:
         """Return how many bytes the store takes on the disk."""
@@ -254,12 +263,12 @@ class SqlStore(ABC):
         """Forget the breaks in these runs' chains: they were looked into, and what could be found is committed."""
         await self._write(lambda connection: chains.mended(connection, runs, to_micros(before), suspected))
 
-    async def epochs(self) -> Mapping[str, datetime]:
-        """Return the epoch of each source that was ever opened."""
+    async def sources(self) -> list[SourceState]:
+        """Return what the store knows of each source that was ever opened."""
         return await self._read(
-            lambda connection: {
-                name: from_micros(epoch) for name, epoch in connection.execute("SELECT name, epoch FROM sources")
-            }
+            lambda connection: [
+                _source_state(*row[1:]) for row in connection.execute(f"SELECT {_SOURCE} FROM sources ORDER BY id")
+            ]
         )
 
     async def after(self, seq: int, limit: int) -> Sequence[Record]:
@@ -439,11 +448,16 @@ class SqlStore(ABC):
 
 
 def _source(connection: Connection, name: str) -> tuple[int, SourceState]:
-    number, identity, epoch, *moments = connection.execute(
-        "SELECT id, identity, epoch, watermark, horizon FROM sources WHERE name = ?", (name,)
-    ).fetchone()
+    row = connection.execute(f"SELECT {_SOURCE} FROM sources WHERE name = ?", (name,)).fetchone()
+    return row[0], _source_state(*row[1:])
+
+
+_SOURCE = "id, name, identity, epoch, watermark, horizon"
+
+
+def _source_state(name: str, identity: str, epoch: int, *moments: int | None) -> SourceState:
     watermark, horizon = (None if each is None else from_micros(each) for each in moments)
-    return number, SourceState(name, identity, from_micros(epoch), watermark, horizon)
+    return SourceState(name, identity, from_micros(epoch), watermark, horizon)
 
 
 def _one(connection: Connection, query: str) -> int:

@@ -51,7 +51,9 @@ class Activity:
         self._ended: defaultdict[int, Counter[int]] = defaultdict(Counter)
 
     def begin(self, lately: Lately) -> None:
-        """Begin with what happened before."""
+        """Begin, or begin anew, with what has happened until now."""
+        self._moved.clear()
+        self._ended.clear()
         for minute, state, number in lately.moved:
             self._moved[minute][state] += number
         for minute, seconds, number in lately.ended:

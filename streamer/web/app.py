@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 
 import anyio.to_thread
@@ -10,7 +11,7 @@ import orjson
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from streamer.metrics.counters import Metrics
@@ -19,7 +20,10 @@ from streamer.web.problems import HANDLERS
 
 @dataclass(frozen=True, slots=True)
 class SourceStatus:
-    """One source as `/readyz` and the page show it; `mode` is `live`, or `rest` while there is no websocket."""
+    """One source as `/readyz` and the page show it; `mode` is `live`, or `rest` while there is no websocket.
+
+    A replica that stands by has it from the store: the mode is `store` then.
+    """
 
     name: str
     url: str
@@ -39,6 +43,13 @@ class SinkStatus:
     behind: int
 
 
+class Role(StrEnum):
+    """What a service does for its store: one leads, and writes it; others stand by, and answer from it."""
+
+    LEADER = "leader"
+    STANDBY = "standby"
+
+
 @dataclass(frozen=True, slots=True)
 class Status:
     """The state of the service; `missing` is empty when it is ready."""
@@ -48,10 +59,11 @@ class Status:
     sinks: list[SinkStatus]
     head: int
     missing: list[str] = field(default_factory=list)
+    role: Role = Role.LEADER
 
     @property
     def is_ready(self) -> bool:
-        """Tell whether all sources are connected and caught up."""
+        """Tell whether nothing is missing: all sources are caught up, or the store of another is followed."""
         return not self.missing
 
 
@@ -69,6 +81,8 @@ def create_app(
 
     async def show_metrics(request: Request) -> Response:
         accept = request.headers.get("accept", "")
+        if (now := status()).role is Role.STANDBY and not now.is_ready:
+            return PlainTextResponse(f"{now.missing[0]}, so that these would be old\n", status_code=503)
         body, content_type = await anyio.to_thread.run_sync(metrics.exposition, accept)
         return Response(body, headers={"Content-Type": content_type})
 

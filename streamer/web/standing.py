@@ -17,6 +17,12 @@ _RUNS = {
     "overdue": ("1 run is overdue", "runs are overdue"),
 }
 
+_HOW = {
+    "live": "connected and caught up",
+    "rest": "read by REST, since there is no websocket",
+    "store": "standing by for another replica, whose store is followed",
+}
+
 
 class Level(StrEnum):
     """How much is wrong: with the runs (`attention`), or with the knowledge of them (`wrong`)."""
@@ -38,8 +44,9 @@ class Point:
 class StandingView:
     """Whether all is well: a sentence, and what there is to say point by point.
 
-    `mode` is `live`, or `rest` while there is no websocket. `lag` is by how many seconds the newest event came late
-    that the websocket brought. `recovered` are events that only REST brought, `quarantined` the frames in quarantine.
+    `mode` is `live`, or `rest` while there is no websocket; a replica that stands by has `store`. `lag` is by how many
+    seconds the newest event came late that the websocket brought. `recovered` are events that only REST brought,
+    `quarantined` the frames in quarantine.
     """
 
     level: Level
@@ -117,7 +124,7 @@ def _points(facts: Facts) -> Iterator[Point]:
 
 def _sentence(level: Level, points: Sequence[Point], facts: Facts) -> str:
     if level is Level.WELL:
-        how = "connected and caught up" if facts.mode == "live" else "read by REST, since there is no websocket"
+        how = _HOW[facts.mode]
         sinks = ", every sink has what there is" if facts.sinks else ""
         return f"All is well: {how}{sinks}, nothing fires."
     said = points[0].text + (f", and {len(points) - 1} more" if len(points) > 1 else "")

@@ -15,7 +15,7 @@ from streamer.errors import ConfigError
 from streamer.store.postgres import DatabasePlace
 from tests import patient
 from tests.end_to_end.test_stopping import Load
-from tests.running import running
+from tests.running import RunningService, running
 from tests.services.postgres_server import PostgresServer, served
 
 pytestmark = [pytest.mark.services, pytest.mark.timeout(300)]
@@ -72,7 +72,9 @@ def test_a_database_that_goes_down_is_waited_for(tmp_path: Path, postgres: Postg
         assert service.stop() == 0
 
 
-def test_a_service_that_was_frozen_ends_when_another_has_its_store(tmp_path: Path, postgres: PostgresServer) -> None:
+def test_a_service_that_was_frozen_stands_by_as_long_as_another_has_its_store(
+    tmp_path: Path, postgres: PostgresServer
+) -> None:
     with (
         PrefectServer(tmp_path / "prefect") as prefect,
         running(tmp_path, prefect.api_url, STREAMER_STORE=postgres.url) as service,
@@ -82,11 +84,19 @@ def test_a_service_that_was_frozen_ends_when_another_has_its_store(tmp_path: Pat
         assert service.process
         service.process.send_signal(signal.SIGSTOP)
         other = DatabasePlace.of(postgres.url).open()
-        load.stop()
         service.process.send_signal(signal.SIGCONT)
-        assert service.process.wait(60) == 1
+        service.wait_until(lambda: role(service) == "standby")
         assert "the store was taken over by process" in service.log.read_text()
         asyncio.run(other.close())
+        service.wait_until(lambda: role(service) == "leader")
+        load.stop()
+        service.wait_until(lambda: set(load.posted) == set(service.ids()))
+        assert service.stop() == 0
+
+
+def role(service: RunningService) -> str:
+    """Return whether a service leads or stands by."""
+    return str(patient.get(f"{service.address}/readyz").json()["role"])
 
 
 def asked(*arguments: str) -> str:

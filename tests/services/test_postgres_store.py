@@ -16,11 +16,11 @@ import psycopg
 import pytest
 
 from streamer import config
-from streamer.errors import ConfigError, StoreError
+from streamer.errors import ConfigError, LeaseError, StoreError
 from streamer.model import Net
 from streamer.store.postgres import DatabasePlace, PostgresStore
 from streamer.store.postgres_connection import PostgresConnection
-from streamer.store.postgres_lease import LASTS_SECONDS, LeaseError
+from streamer.store.postgres_lease import LASTS_SECONDS
 from streamer.store.postgres_schema import STEPS
 from streamer.testing import check_store, until
 from streamer.testing.conformance import EPOCH, events

@@ -33,6 +33,7 @@ from streamer.sink_list import ListedSink
 from streamer.store.dead_letters import DeadLetter
 from streamer.store.quarantine import Refused
 from streamer.testing import FakePrefect, an_event
+from streamer.told import told_by
 from streamer.web import openapi, operations, stream
 from tests.place import Place
 
@@ -141,7 +142,7 @@ async def test_answers_are_as_documented_whatever_is_asked(service: Service) -> 
 async def test_all_questions_are_documented_and_no_others(service: Service) -> None:
     documented = (await asked(service, openapi.PATH)).json()["paths"]
     there = {path for path, operations in documented.items() if "get" in operations}
-    showing = await Showing.open(service.core, list)
+    showing = await Showing.open(service.core, told_by(service.core))
     routes = {re.sub(r":\w+}", "}", each.path) for each in questions_of(service, showing)}
     assert there == routes - {openapi.PATH, stream.PATH}
 
@@ -149,7 +150,7 @@ async def test_all_questions_are_documented_and_no_others(service: Service) -> N
 def questions_of(service: Service, showing: Showing) -> Iterator[Route]:
     """Yield the routes below `/api` that the service answers a GET at."""
     server = RunServer(service.core.settings, service.core.clock, service.core.instruments)
-    for each in answers.app_of(service.core, server, showing).routes:
+    for each in answers.app_of(service.core, told_by(service.core), server, showing).routes:
         if isinstance(each, Route) and each.path.startswith("/api") and "GET" in (each.methods or ()):
             yield each
 

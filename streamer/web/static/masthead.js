@@ -6,6 +6,8 @@ import { setSince } from "./time.js";
 
 const LOST = "The connection to streamer is lost: what is shown may be old.";
 
+const MODES = { live: "live", rest: "REST only", store: "standby" };
+
 const SIGNS = { well: "", attention: "● ", wrong: "▲ " };
 
 let title = "";
@@ -27,7 +29,7 @@ export function masthead() {
   const figures = el(
     "dl",
     { class: "figures", hidden: true },
-    figure("mode", "How events come: by the websocket, or by REST alone", el("dd", { class: "mode" })),
+    figure("mode", "How events come: by the websocket, by REST alone, or, to who stands by, from the store", el("dd", { class: "mode" })),
     figure("lag", "By how much the newest event came late", lag),
     figure("complete up to", "All events until then are known to be here", el("dd", {}, complete, " ago")),
     figure("recovered", "Events that the websocket did not bring, but REST did", recovered),
@@ -50,7 +52,7 @@ export function masthead() {
       make: (point) => el("li", { "data-level": point.level }, point.text),
     });
     figures.hidden = false;
-    say(figures.querySelector(".mode"), standing.mode === "live" ? "live" : "REST only");
+    say(figures.querySelector(".mode"), MODES[standing.mode]);
     say(lag, standing.lag === null ? "–" : `${standing.lag.toFixed(1)}s`);
     setSince(complete, standing.watermark);
     mark(complete.parentElement.parentElement, "hidden", standing.watermark ? null : "");
