@@ -9,18 +9,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Self
 
-import httpx
-from pydantic import (
-    BaseModel,
-    ByteSize,
-    ConfigDict,
-    Field,
-    SecretStr,
-    ValidationError,
-    field_validator,
-)
+from pydantic import BaseModel, ByteSize, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from streamer import prefect_settings, sinks
@@ -40,6 +31,7 @@ from streamer.redaction import Redaction
 from streamer.routing import Route, Routed, Routing
 from streamer.rules import LivenessSettings
 from streamer.selection import Selection
+from streamer.server_settings import SHARED, ServerSettings, SourceSettings
 from streamer.starts import Start
 from streamer.store.place import FilePlace, Place, place_of
 from streamer.surroundings import Surroundings
@@ -56,15 +48,6 @@ _OTHER_FORM = {
 
 _KUBERNETES = re.compile(r"STREAMER_(\w+_)?(SERVICE_(HOST|PORT)|PORT($|_\d))")
 """What Kubernetes puts into its pods' environment for a Service named `streamer` or `streamer-x`: not ours."""
-
-
-def _require_url(value: str) -> None:
-    try:
-        url = httpx.URL(value)
-    except (httpx.InvalidURL, ValueError) as error:
-        raise ValueError(f"it is no address: {error}") from None
-    if not url.scheme or not url.host or not 0 < (url.port or 1) < 65536:
-        raise ValueError("it is no address such as http://host:port")
 
 
 class RetentionSettings(BaseModel):
@@ -121,7 +104,7 @@ class PushSettings(BaseModel):
         return dict(self.model_extra or {})
 
 
-class Settings(BaseSettings):
+class Settings(ServerSettings, BaseSettings):
     """Everything that can be set. See the table in README.md."""
 
     model_config = SettingsConfigDict(
@@ -130,16 +113,9 @@ class Settings(BaseSettings):
     config_file: ClassVar[Path | None] = None
 
     source: str = Field("default", description="name of the server in records and metrics")
-    api_url: str = Field("http://127.0.0.1:4200/api", description="the Prefect API")
-    ui_url: str | None = Field(None, description="Prefect's pages, for links to them; default: from api_url")
-    api_key: SecretStr | None = Field(None, description="API key of Prefect Cloud")
-    api_key_file: Path | None = Field(None, description="file that holds the API key, read at each connect")
-    auth_string: SecretStr | None = Field(None, description="`user:password` of a self-hosted server")
-    auth_string_file: Path | None = Field(None, description="file that holds it, read at each connect")
-    ssl_cert_file: Path | None = Field(None, description="certificate authorities to trust, PEM")
-    tls_insecure_skip_verify: bool = Field(False, description="trust any certificate; for tests only")
-    custom_headers: dict[str, SecretStr] = Field(default_factory=dict, description="headers for every request")
-    proxy: str | None = Field(None, description="proxy URL; `none` for no proxy; default: HTTP_PROXY and the like")
+    sources: dict[str, SourceSettings] = Field(
+        default_factory=dict, description="`[sources.NAME]` tables: many servers in place of the one"
+    )
     store: str = Field("", description="where the log is kept; default: streamer.db in STREAMER_HOME")
     listen: str = Field("127.0.0.1:4280", description="address of page, metrics and health")
     access: AccessSettings = Field(default_factory=AccessSettings, description="`[access]` table: who may ask")
@@ -154,9 +130,6 @@ class Settings(BaseSettings):
         [timedelta(microseconds=age) for age, _ in AGES],
         min_length=1,
         description="ages at which events are counted again",
-    )
-    requests_per_minute: int | None = Field(
-        None, ge=10, description="most requests to the server's REST API; default: 3000, Cloud 300"
     )
     select: Selection = Field(default_factory=Selection, description="globs: flows, deployments, work_pools, tags")
     sinks: dict[str, SinkSettings] = Field(default_factory=dict, description="`[sinks.NAME]` tables")
@@ -173,37 +146,6 @@ class Settings(BaseSettings):
     log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="least level that is logged")
     grace: Duration = Field(timedelta(seconds=20), description="how long a stop waits for sinks")
 
-    @field_validator("api_url")
-    @classmethod
-    def _is_http(cls, value: str) -> str:
-        if not re.match(r"https?://[^/]+", value):
-            raise ValueError("it is no http:// or https:// address")
-        if "@" in value.split("/")[2]:
-            raise ValueError("it holds credentials, which do not belong there: set auth_string")
-        _require_url(value)
-        return value.rstrip("/")
-
-    @field_validator("ui_url")
-    @classmethod
-    def _is_page(cls, value: str | None) -> str | None:
-        if value is not None:
-            _require_url(value)
-        return value.rstrip("/") if value else None
-
-    @field_validator("proxy")
-    @classmethod
-    def _is_proxy(cls, value: str | None) -> str | None:
-        if value not in (None, "none"):
-            _require_url(value)
-        return value
-
-    @field_validator("api_key")
-    @classmethod
-    def _fits_a_header(cls, value: SecretStr | None) -> SecretStr | None:
-        if value and not value.get_secret_value().isascii():
-            raise ValueError("it holds characters that are not ASCII")
-        return value
-
     @field_validator("listen")
     @classmethod
     def _is_address(cls, value: str) -> str:
@@ -218,15 +160,34 @@ class Settings(BaseSettings):
         host, _, port = self.listen.rpartition(":")
         return host.strip("[]"), int(port)
 
+    @model_validator(mode="after")
+    def _are_apart(self) -> Self:
+        places = [each.api_url for each in self.each_source]
+        if twice := [each for each in places if places.count(each) > 1]:
+            raise ValueError(f"two of the sources are {twice[0]}: its events would be there twice")
+        return self
+
     @property
-    def is_cloud(self) -> bool:
-        """Tell whether the server is Prefect Cloud, which counts an account's requests."""
-        return httpx.URL(self.api_url).host.endswith("prefect.cloud")
+    def each_source(self) -> list[Self]:
+        """Return the settings as each source goes by them: those of `[sources]`, or the one that is set outside."""
+        return [self._as_of(name, each) for name, each in self.sources.items()] or [self]
+
+    @property
+    def source_names(self) -> list[str]:
+        """Return what the sources are called in records and metrics."""
+        return list(self.sources) or [self.source]
+
+    def _as_of(self, name: str, source: SourceSettings) -> Self:
+        own = ServerSettings.model_fields.keys() - (SHARED - source.model_fields_set)
+        return self.model_copy(update={"source": name, **{field: getattr(source, field) for field in own}})
 
     @property
     def surroundings(self) -> Surroundings:
-        """Return what the settings tell of the surroundings of a sink: where the source's API and pages are."""
-        return Surroundings({self.source: self.api_url}, {self.source: self.ui_url or page_of(self.api_url)})
+        """Return what the settings tell of the surroundings of a sink: where the sources' APIs and pages are."""
+        sources = self.each_source
+        return Surroundings(
+            {each.source: each.api_url for each in sources}, {each.source: each.page for each in sources}
+        )
 
     @property
     def place(self) -> Place:
@@ -295,13 +256,16 @@ def load(config: Path | None = None, **flags: Any) -> Settings:
     _refuse_unknown_variables(os.environ)
     chosen: type[Settings] = type("Settings", (Settings,), {"config_file": config})
     try:
-        return chosen(**{key: value for key, value in flags.items() if value is not None})
+        settings = chosen(**{key: value for key, value in flags.items() if value is not None})
     except ValidationError as error:
         raise ConfigError("; ".join(_sentence(each) for each in error.errors())) from None
     except SettingsError as error:
         field = str(error).partition('"')[2].partition('"')[0]
         hint = 'lists and tables are JSON there, such as ["a", "b"] or {"name": "value"}'
         raise ConfigError(f"the environment's STREAMER_{field.upper()} is no JSON", hint) from None
+    if flags.get("api_url") and settings.sources:
+        raise ConfigError("--api-url names one server, and [sources] several", hint="leave out one of the two")
+    return settings
 
 
 def rules_in(file: Path) -> Mapping[str, Rule]:
@@ -310,12 +274,6 @@ def rules_in(file: Path) -> Mapping[str, Rule]:
         return only(alerts=find_and_read(file, home()).get("alerts", {})).alerts
     except ValidationError as error:
         raise ConfigError("; ".join(_sentence(each) for each in error.errors())) from None
-
-
-def page_of(api_url: str) -> str:
-    """Return where Prefect's pages are that go with an API, as Prefect's own `default_ui_url` has it."""
-    place = api_url.replace("://api.prefect.cloud/api/", "://app.prefect.cloud/").removesuffix("/api")
-    return place.replace("/accounts/", "/account/").replace("/workspaces/", "/workspace/")
 
 
 def only(**values: Any) -> Settings:

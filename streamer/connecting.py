@@ -6,8 +6,8 @@ from pathlib import Path
 import structlog
 from pydantic import SecretStr
 
-from streamer.config import Settings
 from streamer.errors import ConfigError
+from streamer.server_settings import ServerSettings
 from streamer.source.connection import Connection, Secret, tls_context
 
 _PROTECTED = frozenset(
@@ -27,7 +27,7 @@ _PROTECTED = frozenset(
 logger = structlog.get_logger(__name__)
 
 
-def connection_of(settings: Settings) -> Connection:
+def connection_of(settings: ServerSettings) -> Connection:
     """Return how the server of these settings is reached."""
     connection = Connection(
         api_url=settings.api_url,
@@ -56,7 +56,7 @@ def _secret(value: SecretStr | None, file: Path | None, setting: str) -> Secret:
     return read
 
 
-def _headers(settings: Settings) -> dict[str, str]:
+def _headers(settings: ServerSettings) -> dict[str, str]:
     kept = {}
     for name, value in settings.custom_headers.items():
         if name.lower() in _PROTECTED:
@@ -66,7 +66,7 @@ def _headers(settings: Settings) -> dict[str, str]:
     return kept
 
 
-def _tls(settings: Settings) -> ssl.SSLContext:
+def _tls(settings: ServerSettings) -> ssl.SSLContext:
     ca_file = settings.ssl_cert_file.expanduser() if settings.ssl_cert_file else None
     try:
         return tls_context(ca_file=ca_file, insecure=settings.tls_insecure_skip_verify)

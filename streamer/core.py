@@ -85,7 +85,7 @@ async def open_core(settings: Settings, store: SqlStore) -> AsyncIterator[Core]:
         log, clock, instruments = ground.log, ground.clock, ground.instruments
         intake, health = Intake(linger=settings.linger), dict[str, SourceHealth]()
         alerting = await _alerting(settings, log, intake, clock, health)
-        ground.metrics.begin_at_0(never_yet(settings.alerts, settings.source))
+        ground.metrics.begin_at_0(never_yet(settings.alerts, settings.source_names))
         facts = RunFacts(settings, store, clock, instruments)
         stack.push_async_callback(facts.close)
         surroundings = replace(settings.surroundings, details=facts.of, firing=alerting.firing)
@@ -98,8 +98,8 @@ async def open_core(settings: Settings, store: SqlStore) -> AsyncIterator[Core]:
 async def _alerting(
     settings: Settings, log: Log, intake: Intake, clock: ServerClock, health: Mapping[str, SourceHealth]
 ) -> Alerting:
-    def sees() -> bool:
-        return bool(health) and not any(each.missing for each in health.values())
+    def sees(source: str) -> bool:
+        return bool(health) and not (source in health and health[source].missing)
 
     return await Alerting.open(settings.alerts, log, intake.put, clock, sees=sees)
 

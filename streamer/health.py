@@ -86,8 +86,10 @@ class SourceHealth:
         self.instruments.disconnects.labels(self.name, code).inc()
         self._show(caught_up=False)
 
-    def committed(self, _source: str, net: Net, appended: Appended) -> None:
+    def committed(self, source: str, net: Net, appended: Appended) -> None:
         """Watch, as an observer, for events that only the sweep brings although the websocket is open and silent."""
+        if source != self.name:
+            return
         if net is Net.LIVE:
             self._heard_at = self.clock.monotonic()
         elif net is Net.SWEEP and self.connected and self._heard_at is not None:

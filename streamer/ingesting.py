@@ -1,16 +1,20 @@
 """All ways in of one source: its nets, and what is asked of its server besides."""
 
 import asyncio
+from dataclasses import dataclass
 from datetime import timedelta
 
 import structlog
 
 from streamer import audit
 from streamer.board import Board
+from streamer.clock import ServerClock, SystemClock
+from streamer.config import Settings
 from streamer.connecting import connection_of
 from streamer.core import Core
-from streamer.errors import ConnectionLost
+from streamer.errors import ConnectionLost, SourceError
 from streamer.health import SourceHealth
+from streamer.liveness import Tracker
 from streamer.source.api import PER_MINUTE, PER_MINUTE_CLOUD, Api
 from streamer.source.dues import DueTimes
 from streamer.source.inventory import InventoryReader
@@ -21,20 +25,54 @@ from streamer.source.verdicts import Verdicts
 from streamer.watch import Watch
 
 HELLO_EVERY_SECONDS = 2.0
+REFUSED_SECONDS = 30.0
 
 logger = structlog.get_logger(__name__)
 
 
-async def ingest(core: Core, health: SourceHealth, watch: Watch, board: Board) -> None:
-    """Put what happens into the intake, by all nets, for ever; wait for the server first, however long it takes."""
-    settings = core.settings
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """One source, with settings of its own and the time as its server has it, and what is known of it."""
+
+    settings: Settings
+    clock: ServerClock
+    health: SourceHealth
+    watch: Watch
+
+    @classmethod
+    def of(cls, core: Core, settings: Settings, clock: ServerClock) -> "Subscription":
+        """Return that of the source of these settings, which nothing has come from yet."""
+        health = SourceHealth(settings.source, core.instruments, clock=clock)
+        rules, names = settings.liveness, core.metrics.names
+        tracker = Tracker(lambda move: rules.limits_of(move, names))
+        return cls(settings, clock, health, Watch(tracker, health, clock, core.instruments))
+
+
+def subscriptions(core: Core) -> list[Subscription]:
+    """Return one for each source; the first one's clock is the service's."""
+    each_source = core.settings.each_source
+    clocks = [core.clock, *(ServerClock(SystemClock()) for _ in each_source[1:])]
+    return [Subscription.of(core, each, clock) for each, clock in zip(each_source, clocks, strict=True)]
+
+
+async def ingest(core: Core, subscription: Subscription, board: Board) -> None:
+    """Put what happens into the intake, by all nets, for ever; wait for the server first, however long it takes.
+
+    Credentials that are refused at the start are fatal, but not if there are other sources: then they are waited for.
+    """
+    settings, clock, health, watch = (
+        subscription.settings,
+        subscription.clock,
+        subscription.health,
+        subscription.watch,
+    )
     connection = connection_of(settings)
     usual = PER_MINUTE_CLOUD if settings.is_cloud else PER_MINUTE
     budget = settings.requests_per_minute or usual
-    async with Api(connection, core.clock, core.instruments, per_minute=budget) as server:
-        await _hello(server, health)
-        state = await core.log.open_source(health.name, identity=connection.api_url, now=core.clock.now())
-        live = LiveSource(connection, health, core.clock)
+    async with Api(connection, clock, core.instruments, per_minute=budget) as server:
+        await _hello(server, health, outlasts=ConnectionLost if len(core.health) == 1 else SourceError)
+        state = await core.log.open_source(health.name, identity=connection.api_url, now=clock.now())
+        live = LiveSource(connection, health, clock)
         ages = [audit.with_width(age // timedelta(microseconds=1)) for age in settings.audits]
         sweep = Sweep(server, core.store, health, state, history=settings.since, ages=ages)
         states = States(server, core.store, health, state, every=settings.resync)
@@ -53,13 +91,14 @@ async def ingest(core: Core, health: SourceHealth, watch: Watch, board: Board) -
                 nets.create_task(verdicts.run(core.intake.put), name="verdicts")
 
 
-async def _hello(api: Api, health: SourceHealth) -> None:
-    """Wait for the server, however long it takes; refused credentials are fatal here."""
+async def _hello(api: Api, health: SourceHealth, outlasts: type[SourceError]) -> None:
+    """Wait for the server, however long it takes."""
     while True:
         try:
             return await api.hello()
-        except ConnectionLost as error:
+        except outlasts as error:
             if health.problem != str(error):
-                logger.warning("waiting for the server", source=health.name, error=str(error))
+                logger.warning("waiting for the server", source=health.name, error=str(error), hint=error.hint)
             health.problem = str(error)
-            await asyncio.sleep(error.after or HELLO_EVERY_SECONDS)
+            after = error.after if isinstance(error, ConnectionLost) else REFUSED_SECONDS
+            await asyncio.sleep(after or HELLO_EVERY_SECONDS)

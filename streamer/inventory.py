@@ -1,6 +1,6 @@
 """What a server has besides runs: flows, deployments, work pools and work queues, as they were when last read."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
@@ -56,6 +56,18 @@ class Inventory:
     work_pools: Sequence[WorkPool] = ()
     work_queues: Sequence[WorkQueue] = ()
 
+    @classmethod
+    def together(cls, parts: Iterable["Inventory"]) -> "Inventory":
+        """Return what there is in all parts, as old as the oldest of them."""
+        parts = list(parts)
+        return cls(
+            at=min((each.at for each in parts if each.at), default=None),
+            flows=[flow for each in parts for flow in each.flows],
+            deployments=[deployment for each in parts for deployment in each.deployments],
+            work_pools=[pool for each in parts for pool in each.work_pools],
+            work_queues=[queue for each in parts for queue in each.work_queues],
+        )
 
-Taken = Callable[[Inventory], None]
-"""Who is told when it was read anew."""
+
+Taken = Callable[[str, Inventory], None]
+"""Who is told when that of a source was read anew."""

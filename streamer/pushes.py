@@ -33,7 +33,7 @@ async def pushes_of(core: Core) -> list[Push]:
 
 
 def _begun(core: Core, choices: Choices) -> Begun:
-    """Return when totals began: the store's at the source's epoch, all others with this process."""
+    """Return when totals began: the store's at the first source's epoch, all others with this process."""
     process = time.time()
     names = [each.name for each in (*COUNTERS.values(), *HISTOGRAMS.values())]
     lasting = {choices.prefix + name.removeprefix(USUAL_PREFIX) for name in names}
@@ -41,7 +41,7 @@ def _begun(core: Core, choices: Choices) -> Begun:
     def begun(name: str) -> float | None:
         if name.removesuffix("_total") not in lasting:
             return process
-        epoch = core.log.epochs.get(core.settings.source)
-        return epoch.timestamp() if epoch else None
+        epochs = (core.log.epochs.get(each.source) for each in core.settings.each_source)
+        return min((epoch.timestamp() for epoch in epochs if epoch), default=None)
 
     return begun

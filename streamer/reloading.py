@@ -23,7 +23,7 @@ async def take_over(core: Core, read_again: Callable[[], Settings]) -> bool:
     except ConfigError as error:
         logger.error("the configuration is refused, and the one before stays", error=str(error), hint=error.hint)  # noqa: TRY400 - it is a sentence, not a fault of ours
         return False
-    core.metrics.begin_at_0(never_yet(settings.alerts, core.settings.source))
+    core.metrics.begin_at_0(never_yet(settings.alerts, core.settings.source_names))
     names = [delivery.name for delivery in core.deliveries]
     logger.info("the configuration was read again", sinks=names, alerts=list(settings.alerts))
     await say_which_were_removed(core)

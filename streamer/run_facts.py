@@ -30,25 +30,26 @@ class RunFacts:
     """Ask store and server. Both may be gone: then there is nothing to tell, and the message goes out without it."""
 
     def __init__(self, settings: Settings, store: Store, clock: ServerClock, instruments: Instruments) -> None:
-        self._settings = settings
+        self._settings = {each.source: each for each in settings.each_source}
+        self._redaction = settings.redact
         self._store = store
         self._clock = clock
         self._instruments = instruments
-        self._api: Api | None = None
-        self._not_before = 0.0
+        self._apis: dict[str, Api] = {}
+        self._not_before: dict[str, float] = {}
 
     async def of(self, record: Record, most_lines: int) -> RunDetails:
         """Return how long the run has been at work, and so many of the last lines of its log, as far as known."""
         run = record.event.run_id
         if run is None:
             return NO_DETAILS
-        worked, lines = await asyncio.gather(self._worked(record, run), self._lines(run, most_lines))
+        worked, lines = await asyncio.gather(self._worked(record, run), self._lines(record.source, run, most_lines))
         return RunDetails(worked, tuple(lines))
 
     async def close(self) -> None:
         """Close the connections."""
-        if self._api:
-            await self._api.close()
+        for api in self._apis.values():
+            await api.close()
 
     async def _worked(self, record: Record, run: UUID) -> timedelta | None:
         try:
@@ -58,23 +59,23 @@ class RunFacts:
             return None
         return _worked(known, record) if known else None
 
-    async def _lines(self, run: UUID, most: int) -> Sequence[str]:
-        redaction = self._settings.redact
-        if not most or Droppable.MESSAGE in redaction.drop or time.monotonic() < self._not_before:
+    async def _lines(self, source: str, run: UUID, most: int) -> Sequence[str]:
+        is_wanted = most and Droppable.MESSAGE not in self._redaction.drop and source in self._settings
+        if not is_wanted or time.monotonic() < self._not_before.get(source, 0):
             return ()
         try:
             async with asyncio.timeout(SECONDS):
-                messages = await last_messages(self._connected(), run, min(most, MOST_MESSAGES))
+                messages = await last_messages(self._connected(source), run, min(most, MOST_MESSAGES))
         except (ConfigError, SourceError, TimeoutError, KeyError, TypeError, ValueError):
-            self._not_before = time.monotonic() + REST_SECONDS
+            self._not_before[source] = time.monotonic() + REST_SECONDS
             return ()
-        return last_lines((redaction.masked(each) for each in messages), most)
+        return last_lines((self._redaction.masked(each) for each in messages), most)
 
-    def _connected(self) -> Api:
-        if self._api is None:
-            connection = connection_of(self._settings)
-            self._api = Api(connection, self._clock, self._instruments, per_minute=PER_MINUTE)
-        return self._api
+    def _connected(self, source: str) -> Api:
+        if source not in self._apis:
+            connection = connection_of(self._settings[source])
+            self._apis[source] = Api(connection, self._clock, self._instruments, per_minute=PER_MINUTE)
+        return self._apis[source]
 
 
 def _worked(run: RunState, record: Record) -> timedelta | None:

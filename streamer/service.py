@@ -24,9 +24,7 @@ from streamer.core import Core, open_core, open_store
 from streamer.dead_man import DeadMan
 from streamer.errors import LeaseError, StoreError
 from streamer.front import Front
-from streamer.health import SourceHealth
-from streamer.ingesting import ingest
-from streamer.liveness import Tracker
+from streamer.ingesting import ingest, subscriptions
 from streamer.model import Observer
 from streamer.push.pushing import pushing
 from streamer.pushes import pushes_of
@@ -39,7 +37,6 @@ from streamer.standing_by import standing_by
 from streamer.store.sql import SqlStore
 from streamer.told import Told, told_by
 from streamer.upkeep import keep_up
-from streamer.watch import Watch
 
 VACANT_SECONDS = 0.5
 """So often who stands by looks whether the store has a writer."""
@@ -48,7 +45,7 @@ logger = structlog.get_logger(__name__)
 
 
 class Service:
-    """One source, one store, its sinks and its web server."""
+    """Sources, one store, its sinks and its web server."""
 
     def __init__(
         self,
@@ -136,7 +133,7 @@ class Service:
     async def _lead(self, store: SqlStore, front: Front, address: str) -> None:
         async with (
             open_core(self._settings, store) as core,
-            aclosing(RunServer(core.settings, core.clock, core.instruments)) as server,
+            aclosing(RunServer(core.settings, core.store.run, core.clock, core.instruments)) as server,
         ):
             told = told_by(core)
             showing = await Showing.open(core, told)
@@ -154,29 +151,29 @@ class Service:
             self._started.set_result(address)
 
     async def _work(self, core: Core, told: Told, showing: Showing) -> None:
-        health = core.health[self._settings.source] = SourceHealth(
-            self._settings.source, core.instruments, clock=core.clock
-        )
+        sources = subscriptions(core)
+        core.health.update({each.health.name: each.health for each in sources})
+        trackers = {each.health.name: each.watch.tracker for each in sources}
         async with asyncio.TaskGroup() as tasks, core.delivering():
             core.store.be_patient(True)
-            holding = tasks.create_task(core.store.hold(), name="lease")
-            keeping_up = tasks.create_task(keep_up(core, health), name="upkeep")
-            rules, names = self._settings.liveness, core.metrics.names
-            tracker = Tracker(lambda move: rules.limits_of(move, names))
-            watch = Watch(tracker, health, core.clock, core.instruments)
-            board = Board(core, {health.name: tracker})
-            showing.follow({health.name: tracker})
-            asking = tasks.create_task(board.keep_asking(), name="board")
-            observers: list[Observer] = [health, watch, *showing.observers, *self._observers]
-            moving = tasks.create_task(core.pipeline(*observers).run(), name="pipeline")
-            reloading = tasks.create_task(self._keep_reloading(core), name="reload")
-            alerting = tasks.create_task(core.alerting.run(), name="alerts")
-            telling = tasks.create_task(showing.stream.run(), name="page")
-            ingesting = tasks.create_task(ingest(core, health, watch, board), name="source")
+            board = Board(core, trackers)
+            showing.follow(trackers)
             dead_man = DeadMan(self._settings.dead_man, lambda: told.status().missing)
-            pinging = tasks.create_task(dead_man.keep_pinging(), name="dead man")
+            watching = [each for source in sources for each in (source.health, source.watch)]
+            observers: list[Observer] = [*watching, *showing.observers, *self._observers]
+            moving = tasks.create_task(core.pipeline(*observers).run(), name="pipeline")
+            ending = [
+                tasks.create_task(core.store.hold(), name="lease"),
+                tasks.create_task(keep_up(core), name="upkeep"),
+                tasks.create_task(board.keep_asking(), name="board"),
+                tasks.create_task(self._keep_reloading(core), name="reload"),
+                tasks.create_task(core.alerting.run(), name="alerts"),
+                tasks.create_task(showing.stream.run(), name="page"),
+                tasks.create_task(dead_man.keep_pinging(), name="dead man"),
+                *(tasks.create_task(ingest(core, each, board), name=each.health.name) for each in sources),
+            ]
             await self._stopping.wait()
-            for task in (ending := (holding, ingesting, keeping_up, asking, reloading, pinging, alerting, telling)):
+            for task in ending:
                 task.cancel()
             await asyncio.wait(ending)
             core.intake.close()

@@ -55,7 +55,7 @@ async def forget(core: Core, sink: str) -> Answer:
 async def test(core: Core, sink: str) -> Answer:
     """Give a sink a marked record out of turn."""
     delivery = _required_delivery(core, sink)
-    record = marked(core.settings.source, sink, place=delivery.acked, now=core.clock.now())
+    record = marked(core.settings.source_names[0], sink, place=delivery.acked, now=core.clock.now())
     settings = core.sinks.settings.get(sink)
     return await tried(record, delivery.give, settings.options if settings else {})
 

@@ -61,7 +61,7 @@ async def tried_here(
             raise Retry(f"{type(error).__name__}: {error}") from error
 
     try:
-        return await tried(marked(settings.source, name, place=place, now=now), give, sink.options)
+        return await tried(marked(settings.source_names[0], name, place=place, now=now), give, sink.options)
     finally:
         with suppress(TimeoutError, SinkError, OSError):
             async with asyncio.timeout(CLOSE_SECONDS):

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime
 from itertools import groupby
 from operator import attrgetter
@@ -50,7 +50,8 @@ async def standing_by(settings: Settings, front: Front) -> AsyncIterator[None]:
         stack.push_async_callback(store.close)
         ground = await Ground.on(store, settings)
         standby = Standby(ground)
-        server = await stack.enter_async_context(aclosing(RunServer(settings, ground.clock, ground.instruments)))
+        server = RunServer(settings, store.run, ground.clock, ground.instruments)
+        stack.push_async_callback(server.aclose)
         showing = await Showing.open(ground, standby.told)
         showing.follow(standby.trackers)
         board = Board(ground, standby.trackers)
@@ -112,8 +113,8 @@ class Standby:
             SourceStatus(each.name, each.identity, "store", not stale, not stale, None, each.watermark)
             for each in self._sources
         ]
-        missing = [f"the store that is followed could not be read for {silent:.0f} s"] if stale else []
-        return Status(__version__, sources, [], self._ground.log.head, missing, Role.STANDBY)
+        trouble = f"the store that is followed could not be read for {silent:.0f} s" if stale else None
+        return Status(__version__, sources, [], self._ground.log.head, trouble, Role.STANDBY)
 
     async def _sinks(self) -> list[ListedSink]:
         return await stored_sinks(self._ground.store, self._wanted, state=SinkState.ELSEWHERE)

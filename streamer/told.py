@@ -33,19 +33,19 @@ async def _alerts(core: Core) -> Sequence[ListedAlert]:
 
 def status_of(core: Core) -> Status:
     """Return what is true now, and what is missing for the service to be ready."""
+    urls = core.settings.surroundings.sources
     sources = [
         SourceStatus(
             name=health.name,
-            url=core.settings.api_url,
+            url=urls[health.name],
             mode=health.mode,
             connected=health.connected,
             caught_up=health.caught_up,
             problem=health.problem,
             watermark=health.watermark,
+            missing=health.missing,
         )
         for health in core.health.values()
     ]
-    missing = [f"source {each.name}: {each.missing}" for each in core.health.values() if each.missing]
-    missing += [core.store.trouble] if core.store.trouble else []
     behind = [SinkStatus(each.name, each.acked, each.lag()) for each in core.deliveries]
-    return Status(__version__, sources, behind, core.log.head, missing or ([] if sources else ["no source yet"]))
+    return Status(__version__, sources, behind, core.log.head, core.store.trouble)

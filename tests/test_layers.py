@@ -69,6 +69,7 @@ LAYERS: tuple[frozenset[str], ...] = (
             "run_facts",
             "run_server",
             "service",
+            "server_settings",
             "serving",
             "showing",
             "standing_by",

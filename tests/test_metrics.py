@@ -280,7 +280,7 @@ async def test_labels_are_those_of_the_catalogue() -> None:
             if labels:
                 meter.labels(**dict.fromkeys(labels.split(), "x"))  # raises unless it has exactly these
     await shown.windows.refresh(OneOfEach(), NOON)
-    shown.inventory.take(INVENTORY)
+    shown.inventory.take("default", INVENTORY)
     for name, (kind, labels) in CATALOGUE.items():
         found = samples(shown.counters, name if kind != "histogram" else f"{name}_count")
         assert {frozenset(each.labels) for each in found} == {frozenset(labels.split())}, name

@@ -41,13 +41,17 @@ class Prefect:
         return self.answer()
 
 
+async def unknown(_: UUID) -> None:
+    """Find no run."""
+
+
 @asynccontextmanager
 async def asking(prefect: Prefect, **settings: Any) -> AsyncIterator[RunServer]:
     paths = ("/api/logs/filter", "/api/task_runs/filter")
     app = Starlette(routes=[Route(path, prefect.__call__, methods=["POST"]) for path in paths])
     async with Serving(app) as serving:
         given = config.only(api_url=f"{serving.url}/api", proxy="none", **settings)
-        server = RunServer(given, ServerClock(SystemClock()), Instruments())
+        server = RunServer(given, unknown, ServerClock(SystemClock()), Instruments())
         try:
             yield server
         finally:

@@ -52,7 +52,7 @@ async def test_a_sink_that_is_passed_over_is_told_and_the_others_go_on(place: Pl
         await place.has(*events)
         await until(lambda: service.core.deliveries[0].lag() == 0)  # a line is in the file before it is acknowledged
         settings_of(service, size=1)
-        await prune(service.core, service.core.health["default"])
+        await prune(service.core)
         await until(lambda: len(place.ids()) == 6)
         (notice,) = await notices(service)
         assert (notice.about, notice.announcement.sink) == (NoticeAbout.EXPIRED, f"jsonl://{stuck}")
@@ -90,7 +90,7 @@ async def test_a_sink_that_is_configured_no_more_keeps_nothing_from_being_pruned
         await place.has(event)
         await until(lambda: service.core.deliveries[0].lag() == 0)
         service.core.clock = ServerClock(MonthAhead())
-        await prune(service.core, service.core.health["default"])
+        await prune(service.core)
         assert await service.core.store.size() == 0
         assert await notices(service) == []
 

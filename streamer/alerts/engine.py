@@ -1,7 +1,7 @@
 """Pure: records and time in, alerts out, one incident at a time in each group of each rule."""
 
 from collections import Counter as Tally
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -44,6 +44,14 @@ class Changes:
 
     def __bool__(self) -> bool:
         return bool(self.alerts or self.groups or self.actions)
+
+
+Sees = Callable[[str], bool]
+"""Whether all that has occurred in a source is known, so that time tells something."""
+
+
+def _all(_: str) -> bool:
+    return True
 
 
 class Engine:
@@ -99,9 +107,9 @@ class Engine:
             heappop(self._queue)
         return self._queue[0][0] if self._queue else None
 
-    def suspects(self, now: datetime) -> Mapping[Key, Collection[UUID]]:
+    def suspects(self, now: datetime, sees: Sees = _all) -> Mapping[Key, Collection[UUID]]:
         """Return the runs of which time tells something now, if they still are what we take them for."""
-        keys = [key for key, due in self._due.items() if due <= now and key.rule in self.rules]
+        keys = [key for key, due in self._due.items() if due <= now and key.rule in self.rules and sees(key.source)]
         return {key: runs for key in keys if (runs := self.rules[key.rule].suspects(self._groups[key].facts, now))}
 
     def forget(self, key: Key, runs: Collection[UUID]) -> None:
@@ -109,23 +117,30 @@ class Engine:
         facts = self.rules[key.rule].without(self._groups[key].facts, runs)
         self._keep(key, self._groups[key].model_copy(update={"facts": facts}))
 
-    def pass_time(self, now: datetime, *, steps: int | None = None) -> bool:
+    def pass_time(self, now: datetime, *, steps: int | None = None, sees: Sees = _all) -> bool:
         """Find what is so because it is so late, the earliest first; tell whether it takes more `steps` than these."""
-        for _ in count() if steps is None else range(steps):
-            if (due := self.due()) is None or due > now:
-                return False
-            key = self._queue[0][1]
-            before = self._groups[key]
-            self._pass(key, due)
-            if self._groups.get(key) is before:
-                del self._due[key]  # time has told what it can
+        unseen: list[tuple[datetime, Key]] = []
+        try:
+            for _ in count() if steps is None else range(steps):
+                while (due := self.due()) and due <= now and not sees(self._queue[0][1].source):
+                    unseen.append(heappop(self._queue))
+                if due is None or due > now:
+                    return False
+                key = self._queue[0][1]
+                before = self._groups[key]
+                self._pass(key, due)
+                if self._groups.get(key) is before:
+                    del self._due[key]  # time has told what it can
+        finally:
+            for each in unseen:
+                heappush(self._queue, each)
         return True
 
-    def catch_up(self, now: datetime) -> None:
+    def catch_up(self, now: datetime, sees: Sees = _all) -> None:
         """Have what was to be said again, perhaps many times, while nobody looked, be said once, and now."""
         for key, incident in list(self.firing()):
             due = self._announcement_due(key, incident) if incident.announced else None
-            if due and due < now:
+            if due and due < now and sees(key.source):
                 self._keep_incident(key, incident.model_copy(update={"held_until": now}))
 
     def silence(self, silences: Iterable[Silence], now: datetime) -> None:

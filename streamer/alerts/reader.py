@@ -1,7 +1,7 @@
 """The reader of the log that has the engine look at it, and puts what it concludes into the log."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -12,7 +12,7 @@ import structlog
 
 from schemas import Alert, Verdict
 from schemas.ours import VerdictStatus
-from streamer.alerts.engine import Action, Changes, Engine
+from streamer.alerts.engine import Action, Changes, Engine, Sees
 from streamer.alerts.facts import Group, Key
 from streamer.alerts.rule import Rule
 from streamer.alerts.silences import Silence
@@ -35,10 +35,10 @@ logger = structlog.get_logger(__name__)
 
 
 class Alerting:
-    """Alerts of one log. Nothing is concluded from time while `sees` says that something is missing."""
+    """Alerts of one log. Nothing is concluded from time of a source that `sees` says something is missing of."""
 
     def __init__(
-        self, engine: Engine, log: Log, put: Put, clock: Clock, *, sees: Callable[[], bool], tick: float = TICK_SECONDS
+        self, engine: Engine, log: Log, put: Put, clock: Clock, *, sees: Sees, tick: float = TICK_SECONDS
     ) -> None:
         self.engine = engine
         self._log = log
@@ -52,9 +52,7 @@ class Alerting:
         self._changed = asyncio.Event()
 
     @classmethod
-    async def open(
-        cls, rules: Mapping[str, Rule], log: Log, put: Put, clock: Clock, *, sees: Callable[[], bool]
-    ) -> "Alerting":
+    async def open(cls, rules: Mapping[str, Rule], log: Log, put: Put, clock: Clock, *, sees: Sees) -> "Alerting":
         """Go on from where the store says that we were; the first time, from the head of the log."""
         groups = {Key(*key): Group.model_validate_json(body) for key, body in (await log.store.remembered()).items()}
         alerting = cls(Engine(rules, groups), log, put, clock, sees=sees)
@@ -136,7 +134,7 @@ class Alerting:
             if not self._log.is_history(record) and record.seq not in overtaken:
                 self.engine.take(_as_of(now, record))
         self._seq = records[-1].seq if records else head
-        if not records and self._sees():
+        if not records:
             await self._pass_time()
 
     async def _overtaken(self, records: Iterable[Record]) -> set[int]:
@@ -150,8 +148,8 @@ class Alerting:
     async def _pass_time(self) -> None:
         now = self._clock.now() - LATE
         await self._forget_gone(now)
-        self.engine.catch_up(now)
-        while self.engine.pass_time(now, steps=STEPS):  # noqa: ASYNC110 - it gives way, and waits for nothing
+        self.engine.catch_up(now, self._sees)
+        while self.engine.pass_time(now, steps=STEPS, sees=self._sees):  # noqa: ASYNC110 - it gives way, and waits for nothing
             await asyncio.sleep(0)
         if self._clock.monotonic() - self._tidied > TIDY_SECONDS:
             self._tidied = self._clock.monotonic()
@@ -160,7 +158,7 @@ class Alerting:
 
     async def _forget_gone(self, now: datetime) -> None:
         """Forget runs that are not what we took them for: what comes late may have misled us."""
-        suspects = self.engine.suspects(now)
+        suspects = self.engine.suspects(now, self._sees)
         known = await self._log.store.runs({run for runs in suspects.values() for run in runs}) if suspects else {}
         for key, runs in suspects.items():
             rule = self.engine.rules[key.rule]
@@ -211,6 +209,6 @@ def _any_source(changes: Changes) -> str:
     return next(iter(changes.groups)).source
 
 
-def never_yet(rules: Iterable[str], source: str) -> list[Counter]:
+def never_yet(rules: Iterable[str], sources: Collection[str]) -> list[Counter]:
     """Return the counters that are shown at 0 before anything was done."""
-    return [counter_of(source, rule, action) for rule in rules for action in Action]
+    return [counter_of(source, rule, action) for source in sources for rule in rules for action in Action]

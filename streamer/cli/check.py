@@ -1,10 +1,11 @@
 """`streamer check`: what works, what does not, what to do."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from streamer import config, logs, sinks
 from streamer.cli.options import ApiUrl, ConfigFile, Sinks, StoreUrl
@@ -33,15 +34,26 @@ def check(
     raise typer.Exit(status)
 
 
+Step = Callable[[config.Settings], Awaitable[str]]
+
+
 async def _check(settings: config.Settings) -> int:
-    steps: dict[str, Callable[[config.Settings], Awaitable[str]]] = {
-        "store": _store,
-        "sinks": _sinks,
-        "REST": _rest,
-        "event stream": _stream,
-    }
-    console, failures = Console(highlight=False, soft_wrap=True), []
-    console.print(f"[green]✓[/] configuration: {settings.api_url}")
+    console, sources = Console(highlight=False, soft_wrap=True), settings.each_source
+    console.print(f"[green]✓[/] configuration: {', '.join(each.api_url for each in sources)}")
+    failures = await _try(console, settings, {"store": _store, "sinks": _sinks})
+    for each in sources:
+        of = f" of {escape(each.source)}" if len(sources) > 1 else ""
+        failures += await _try(console, each, {f"REST{of}": _rest, f"event stream{of}": _stream})
+    if any(isinstance(each, ConfigError) for each in failures):
+        return 2
+    if any(isinstance(each, AuthenticationFailed) for each in failures):
+        return 3
+    return 1 if failures else 0
+
+
+async def _try(console: Console, settings: config.Settings, steps: Mapping[str, Step]) -> list[StreamerError]:
+    """Take the steps, say what became of each, and return what went wrong."""
+    failures: list[StreamerError] = []
     for name, step in steps.items():
         try:
             found = await step(settings)
@@ -55,11 +67,7 @@ async def _check(settings: config.Settings) -> int:
                 console.print(f"  → {error.hint}", markup=False)
         if any(isinstance(each, RequestRefused) for each in failures):
             break  # the event stream would say the same, less clearly
-    if any(isinstance(each, ConfigError) for each in failures):
-        return 2
-    if any(isinstance(each, AuthenticationFailed) for each in failures):
-        return 3
-    return 1 if failures else 0
+    return failures
 
 
 async def _store(settings: config.Settings) -> str:

@@ -138,7 +138,7 @@ def route_test(
     if not wanted:
         raise ConfigError("no sink is configured", hint="give some in [sinks.NAME] tables, or with --sink")
     table = Table("line", "event", "flow", *map(escape, wanted), box=None)
-    for record in records(file, settings.source):
+    for record in records(file, settings.source_names[0]):
         event = record.event
         what = event.to_type if isinstance(event, Transition) else event.name
         flow = event.flow.name or "" if event.flow else ""

@@ -58,7 +58,12 @@ async def _print(settings: config.Settings, selection: Selection, states: set[st
     if settings.place.service():
         await _from_log(settings.place, show)
     else:
-        await _from_server(settings, show)
+        Console(stderr=True).print(
+            "no service runs on this store: showing the server's own stream, which may leave out some"
+        )
+        async with asyncio.TaskGroup() as sources:
+            for each in settings.each_source:
+                sources.create_task(_from_server(each, show))
 
 
 def _is_in(record: Record, states: set[str]) -> bool:
@@ -83,7 +88,6 @@ async def _from_log(place: Place, show: Callable[[Record], None]) -> None:
 
 async def _from_server(settings: config.Settings, show: Callable[[Record], None]) -> None:
     stderr = Console(stderr=True)
-    stderr.print("no service runs on this store: showing the server's own stream, which may leave out some")
 
     async def put(item: Item) -> None:
         assert isinstance(item, Frame)

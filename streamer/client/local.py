@@ -75,31 +75,31 @@ class LocalProvider:
 
     def logs(self, run: UUID, *, beyond: int = 0) -> Sequence[LogLine]:
         """Return the log of a run and its tasks, oldest first, without its first lines."""
-        return self._opened.ask_server(lambda server: server.logs(run, beyond=beyond))
+        return self._opened.ask_server_of(run, lambda server: server.logs(run, beyond=beyond))
 
     def last_lines(self, run: UUID, number: int) -> Sequence[LogLine]:
         """Return the last lines of the log of a run and its tasks, oldest first."""
-        return self._opened.ask_server(lambda server: server.last_lines(run, number))
+        return self._opened.ask_server_of(run, lambda server: server.last_lines(run, number))
 
     def task_runs(self, run: UUID) -> Sequence[TaskRunView]:
         """Return the task runs of a run, in the order in which they were expected to start."""
-        return self._opened.ask_server(lambda server: server.task_runs(run))
+        return self._opened.ask_server_of(run, lambda server: server.task_runs(run))
 
     def artifacts(self, run: UUID) -> Sequence[ArtifactView]:
         """Return the artifacts of a run and its tasks."""
-        return self._opened.ask_server(lambda server: server.artifacts(run))
+        return self._opened.ask_server_of(run, lambda server: server.artifacts(run))
 
     def details(self, run: UUID) -> RunDetails:
         """Return what no event tells of a run."""
-        return self._opened.ask_server(lambda server: server.details(run))
+        return self._opened.ask_server_of(run, lambda server: server.details(run))
 
     def deployment(self, ident: UUID) -> DeploymentDetails | None:
         """Return what no event tells of a deployment; None if it was deleted."""
-        return self._opened.ask_server(lambda server: server.deployment(ident))
+        return self._opened.ask_servers(lambda server: server.deployment(ident))
 
     def run_of(self, task_run: str) -> UUID | None:
         """Return the run that a task run belongs to; None if nobody knows any more."""
-        return self._opened.ask_server(lambda server: server.run_of(task_run))
+        return self._opened.ask_servers(lambda server: server.run_of(task_run))
 
     def _names(self, found: Iterable[Summary]) -> Mapping[str, str]:
         runs = [run for each in found for run in (each.latest, each.latest_successful, each.latest_failed) if run]

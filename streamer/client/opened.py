@@ -1,7 +1,8 @@
-"""The store and the server of some settings, each opened when it is first asked; all on one event loop."""
+"""The store and the servers of some settings, each opened when it is first asked; all on one event loop."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
+from uuid import UUID
 
 from streamer.client.background import Background
 from streamer.client.server import Server
@@ -22,7 +23,7 @@ class Opened:
         self._settings = settings
         self._background = Background()
         self._store: SqlStore | None = None
-        self._server: Server | None = None
+        self._servers: dict[str, Server] = {}
 
     def ask_store(self, question: Callable[[SqlStore], Awaitable[T]]) -> T:
         """Return the answer of the store, which is only read."""
@@ -33,24 +34,32 @@ class Opened:
 
         return self._background.do(asking())
 
-    def ask_server(self, question: Callable[[Server], Awaitable[T]]) -> T:
-        """Return the answer of the Prefect server."""
+    def ask_server_of(self, run: UUID, question: Callable[[Server], Awaitable[T]]) -> T:
+        """Return the answer of the Prefect server that a run is of; the first one's, if it is none we know."""
+        sources = {each.source: each for each in self._settings().each_source}
+        known = self.ask_store(lambda store: store.run(run)) if len(sources) > 1 else None
+        source = known.source if known and known.source in sources else next(iter(sources))
+        return self._background.do(self._asking(sources[source], question))
 
-        async def asking() -> T:
-            self._server = self._server or self._connected()
-            return await question(self._server)
+    def ask_servers(self, question: Callable[[Server], Awaitable[T | None]]) -> T | None:
+        """Return the answer of the first Prefect server that has one."""
+        for each in self._settings().each_source:
+            if (found := self._background.do(self._asking(each, question))) is not None:
+                return found
+        return None
 
-        return self._background.do(asking())
+    async def _asking(self, settings: Settings, question: Callable[[Server], Awaitable[T]]) -> T:
+        if settings.source not in self._servers:
+            api = Api(connection_of(settings), ServerClock(SystemClock()), Instruments())
+            self._servers[settings.source] = Server(api)
+        return await question(self._servers[settings.source])
 
     def close(self) -> None:
         """Close what is open, and end the thread."""
         self._background.end(self._close())
 
-    def _connected(self) -> Server:
-        return Server(Api(connection_of(self._settings()), ServerClock(SystemClock()), Instruments()))
-
     async def _close(self) -> None:
-        open_ones: list[Any] = [each for each in (self._store, self._server) if each]
-        self._store = self._server = None
+        open_ones: list[Any] = [*self._servers.values(), *([self._store] if self._store else [])]
+        self._store, self._servers = None, {}
         for each in open_ones:
             await each.close()

@@ -19,15 +19,19 @@ class InventoryGauges:
     """A collector over what was read last; before anything was, it shows nothing."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self.inventory = Inventory()
-        """What was read last."""
+        self._read: dict[str, Inventory] = {}
         self.late: Mapping[str, int] = {}
         """How many runs are late, by the id of the work queue."""
         registry.register(self)
 
-    def take(self, inventory: Inventory) -> None:
-        """Show this from now on."""
-        self.inventory = inventory
+    @property
+    def inventory(self) -> Inventory:
+        """Return what was read last of all sources."""
+        return Inventory.together(self._read.values())
+
+    def take(self, source: str, inventory: Inventory) -> None:
+        """Show this of a source from now on."""
+        self._read[source] = inventory
 
     def collect(self) -> Iterator[Metric]:
         """Yield numbers, and a series for each deployment, work pool and work queue."""
@@ -64,7 +68,9 @@ class InventoryGauges:
 
     def _of_work_queues(self) -> Iterator[Metric]:
         queues = self.inventory.work_queues
-        late = {_place(queue): self.late.get(queue.id, 0) for queue in queues}
+        late: dict[Values, float] = defaultdict(float)
+        for queue in queues:
+            late[_place(queue)] += self.late.get(queue.id, 0)
         yield gauge("prefect_work_queue_late_runs", "Runs in state Late, by the queue they wait in.", OF_QUEUES, late)
         polled = {_place(queue): queue.last_polled.timestamp() for queue in queues if queue.last_polled}
         yield gauge(

@@ -33,7 +33,7 @@ class InventoryReader:
         while True:
             await self._health.present.wait()
             try:
-                self._taken(await self.read(pause))
+                self._taken(self._health.name, await self.read(pause))
                 pause = self._every / len(KINDS)
             except (SourceError, KeyError, TypeError, ValueError) as error:
                 what = f"{type(error).__name__}: {error}"

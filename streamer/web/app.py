@@ -1,7 +1,7 @@
 """The service over HTTP: metrics, health, and whatever more there is."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -22,7 +22,7 @@ from streamer.web.problems import HANDLERS
 class SourceStatus:
     """One source as `/readyz` and the page show it; `mode` is `live`, or `rest` while there is no websocket.
 
-    A replica that stands by has it from the store: the mode is `store` then.
+    A replica that stands by has it from the store, and the mode is `store`. If something is `missing`, it is not ready.
     """
 
     name: str
@@ -32,6 +32,7 @@ class SourceStatus:
     caught_up: bool
     problem: str | None
     watermark: datetime | None
+    missing: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,19 +53,26 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """The state of the service; `missing` is empty when it is ready."""
+    """The state of the service; `trouble` is what keeps all of it from being ready."""
 
     version: str
     sources: list[SourceStatus]
     sinks: list[SinkStatus]
     head: int
-    missing: list[str] = field(default_factory=list)
+    trouble: str | None = None
     role: Role = Role.LEADER
 
     @property
     def is_ready(self) -> bool:
-        """Tell whether nothing is missing: all sources are caught up, or the store of another is followed."""
-        return not self.missing
+        """Tell whether there is no trouble, and some source is ready: one that is down is not in the others' way."""
+        return not self.trouble and any(not each.missing for each in self.sources)
+
+    @property
+    def missing(self) -> list[str]:
+        """Return what is missing, in words."""
+        of_sources = [f"source {each.name}: {each.missing}" for each in self.sources if each.missing]
+        trouble = self.trouble or (None if self.sources else "no source yet")
+        return [*of_sources, *([trouble] if trouble else [])]
 
 
 def create_app(
@@ -91,7 +99,7 @@ def create_app(
 
     async def ready(_: Request) -> Response:
         now = status()
-        body: dict[str, Any] = {"ready": now.is_ready, **asdict(now)}
+        body: dict[str, Any] = {"ready": now.is_ready, "missing": now.missing, **asdict(now)}
         return Response(orjson.dumps(body), status_code=200 if now.is_ready else 503, media_type="application/json")
 
     return Starlette(

@@ -117,6 +117,16 @@ def test_what_is_put_off_again_and_again_takes_no_room() -> None:
     assert len(some._queue) <= SPARE + 2
 
 
+def test_time_tells_nothing_of_a_source_that_is_not_seen_until_it_is() -> None:
+    some = Engine({"rule": rule("no_success", within="1h")})
+    for number, source in enumerate(("north", "south")):
+        some.take(Record(number, source, moved(number, "a", "COMPLETED")))
+    assert not some.pass_time(at(90), sees=lambda source: source == "north")
+    assert [source for source, _ in some.changes().alerts] == ["north"]
+    assert not some.pass_time(at(90))
+    assert [source for source, _ in some.changes().alerts] == ["south"]
+
+
 def test_quiet_times_that_are_taken_out_hold_nothing_back_any_more() -> None:
     some = engine("transition", quiet=["11:00-18:00"])
     assert told(some, [moved(1, "a", "FAILED")], until=2) == []

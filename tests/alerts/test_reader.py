@@ -60,7 +60,7 @@ class House:
         self.pipeline = asyncio.create_task(
             Pipeline(self.intake, self.log, instruments, observers=[self.metrics]).run()
         )
-        self.alerting = await Alerting.open(self.rules, self.log, self.intake.put, self.clock, sees=lambda: self.sees)
+        self.alerting = await Alerting.open(self.rules, self.log, self.intake.put, self.clock, sees=lambda _: self.sees)
 
     async def end(self) -> None:
         self.intake.close()
@@ -133,7 +133,7 @@ async def test_a_restart_after_any_look_neither_repeats_nor_forgets(house: House
 async def test_what_was_not_committed_is_concluded_again(house: House) -> None:
     """The reader has looked, but the process was killed before the store had what it concluded."""
     await house.append(moved(1, "a", "FAILED"))
-    lost = await Alerting.open(house.rules, house.log, _into_nothing, house.clock, sees=lambda: True)
+    lost = await Alerting.open(house.rules, house.log, _into_nothing, house.clock, sees=lambda _: True)
     looking = asyncio.create_task(lost.look())
     await until(lambda: any(lost.engine.firing()))
     looking.cancel()

@@ -294,6 +294,16 @@ async def test_check_with_wrong_credentials_ends_with_3(streamer: Shell, server:
     assert "admin:wrong" not in result.out + result.err
 
 
+async def test_check_tells_of_each_source(streamer: Shell, server: FakePrefect) -> None:
+    result = await streamer(
+        "check", STREAMER_SOURCES__NORTH__API_URL=server.api_url, STREAMER_SOURCES__SOUTH__API_URL=NOWHERE
+    )
+    assert (result.status, result.err) == (1, "")
+    told = [line.partition(": ")[0] for line in result.out.splitlines() if not line.startswith("  → ")]
+    of_each = ["✓ REST of north", "✓ event stream of north", "✗ REST of south", "✗ event stream of south"]
+    assert told == ["✓ configuration", "✓ store", "✓ sinks", *of_each]
+
+
 async def test_check_where_nothing_listens_ends_with_1(streamer: Shell) -> None:
     result = await streamer("check", "--api-url", NOWHERE)
     assert (result.status, result.err) == (1, "")

@@ -86,7 +86,7 @@ class World:
         self.metrics = AllMetrics(self, Totals(names=NAMES))
         names, registry = self.metrics.counters.names, self.metrics.instruments.registry
         self.compat = Compat(self.metrics.inventory, names, registry, self)
-        self.metrics.inventory.take(INVENTORY)
+        self.metrics.inventory.take("default", INVENTORY)
 
     def now(self) -> datetime:
         return NOON
@@ -168,7 +168,9 @@ def test_a_deployment_is_told_as_the_exporter_does(world: World) -> None:
 
 
 def test_what_is_not_told_is_null(world: World) -> None:
-    world.metrics.inventory.take(replace(INVENTORY, deployments=[Deployment("d", "", "", "", "", False, True, "", ())]))
+    world.metrics.inventory.take(
+        "default", replace(INVENTORY, deployments=[Deployment("d", "", "", "", "", False, True, "", ())])
+    )
     (deployment,) = world.samples("prefect_info_deployment")
     nulls = {label for label, value in deployment.labels.items() if value == "null"}
     assert nulls == {"flow_name", "path", "work_pool_name", "work_queue_name", "status", "tags"}

@@ -68,9 +68,9 @@ class World:
         self.taken = 0
         self.reader = InventoryReader(api, self.health, self.take, every=timedelta(seconds=0.001))
 
-    def take(self, inventory: Inventory) -> None:
+    def take(self, source: str, inventory: Inventory) -> None:
         self.taken += 1
-        self.gauges.take(inventory)
+        self.gauges.take(source, inventory)
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[None]:
@@ -83,7 +83,7 @@ class World:
             await asyncio.wait([task])
 
     async def read(self) -> None:
-        self.take(await self.reader.read())
+        self.take("default", await self.reader.read())
 
     def value(self, name: str, **labels: str) -> float | None:
         return self.registry.get_sample_value(name, labels)

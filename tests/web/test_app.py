@@ -21,13 +21,12 @@ class Told:
         self.status = Status("1.2.3", [a_source()], [SinkStatus("jsonl:runs.jsonl", acked=7, behind=3)], head=10)
 
     def not_ready(self, reason: str) -> None:
-        source = a_source(connected=False, problem=reason)
-        self.status = Status("1.2.3", [source], [], head=10, missing=[f"source default: {reason}"])
+        self.status = Status("1.2.3", [a_source(connected=False, problem=reason)], [], head=10)
 
 
 def a_source(*, connected: bool = True, problem: str | None = None) -> SourceStatus:
     watermark = datetime(2026, 11, 21, 12, tzinfo=UTC)
-    return SourceStatus("default", "http://host/api", "live", connected, connected, problem, watermark)
+    return SourceStatus("default", "http://host/api", "live", connected, connected, problem, watermark, problem)
 
 
 @pytest.fixture
