@@ -4,7 +4,7 @@ RUN python -m venv /opt/streamer
 COPY pyproject.toml README.md constraints.txt ./
 COPY schemas schemas
 COPY streamer streamer
-RUN /opt/streamer/bin/pip install --no-cache-dir --constraint constraints.txt .
+RUN /opt/streamer/bin/pip install --no-cache-dir --constraint constraints.txt '.[postgres]'
 
 FROM python:3.11-slim
 # The ids are fixed so that the owner of a bind-mounted /data can be set before the first start.

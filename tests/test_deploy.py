@@ -114,6 +114,16 @@ def test_published_ports_are_bound_to_this_machine() -> None:
     assert [port for port in ports if not port.startswith("127.0.0.1:")] == []
 
 
+def test_replicas_share_a_store_in_the_database_that_they_wait_for() -> None:
+    replicas = [each for each in services().values() if each.get("profiles") == ["ha"]]
+    assert len(replicas) == 2
+    (store,) = {each["environment"]["STREAMER_STORE"] for each in replicas}
+    host = re.fullmatch(r"postgresql://\w+@(\w+)/\w+\?schema=\w+", store)
+    assert host
+    assert all(host[1] in each["depends_on"] for each in replicas)
+    assert len({port for each in replicas for port in each["ports"]}) == 2
+
+
 def test_streamer_variables_are_settings() -> None:
     from streamer.config import Settings
 
