@@ -21,7 +21,7 @@ from streamer.store.engine import Connection
 from streamer.store.lock import RunningService
 from streamer.store.postgres_connection import PostgresConnection, in_words
 from streamer.store.postgres_lease import Connect, Lease, leader
-from streamer.store.postgres_schema import migrate, require_known, schema_version
+from streamer.store.postgres_schema import migrate, require_current, require_known, schema_version
 from streamer.store.sql import WRITER, SqlStore
 
 SCHEMA = "streamer"
@@ -169,8 +169,12 @@ class DatabasePlace:
         lease = Lease(self.connect, address=address)
         with in_words("open"), ExitStack() as undo:
             writer = undo.enter_context(closing(self.connect()))
-            migrate(writer, self.schema)
+            if not schema_version(writer):
+                migrate(writer, self.schema)
+            require_known(schema_version(writer))
             lease.acquire(writer, waits=waits)
+            undo.callback(lease.release)
+            migrate(writer, self.schema)  # not before we lead: an older version may be at work
             undo.pop_all()
             return PostgresStore(self.connect, lease, counting, writer=writer)
 
@@ -179,7 +183,7 @@ class DatabasePlace:
         with self._looking() as reader:
             if not (version := schema_version(reader)):
                 raise StoreError(f"there is no store at {self}", hint="start `streamer run` on it first")
-            require_known(version)
+            require_current(version)
         return PostgresStore(self.connect)
 
     def service(self) -> RunningService | None:

@@ -4,6 +4,7 @@ Tables, columns and their order are as in `migrations.py`; ids are bytes, times 
 compared by their bytes.
 """
 
+from streamer.errors import StoreError
 from streamer.store.engine import refuse_newer
 from streamer.store.postgres_connection import PostgresConnection
 
@@ -239,6 +240,16 @@ def schema_version(connection: PostgresConnection) -> int:
         return 0
     row = connection.raw.execute("SELECT value FROM meta WHERE key = 'version'").fetchone()
     return int(row[0]) if row else 0
+
+
+def require_current(version: int) -> None:
+    """Raise for a store that another version of this program made, with another schema."""
+    require_known(version)
+    if version < len(STEPS):
+        raise StoreError(
+            f"the store has schema version {version}, and this program wants {len(STEPS)}",
+            hint="the first `streamer run` of this version that leads brings it up to date: end the older ones",
+        )
 
 
 def require_known(version: int) -> None:

@@ -18,6 +18,7 @@ import pytest
 from streamer import config
 from streamer.errors import ConfigError, LeaseError, StoreError
 from streamer.model import Net
+from streamer.store import postgres_schema
 from streamer.store.postgres import DatabasePlace, PostgresStore
 from streamer.store.postgres_connection import PostgresConnection
 from streamer.store.postgres_lease import LASTS_SECONDS
@@ -257,6 +258,24 @@ async def test_a_store_of_a_newer_version_is_refused_and_left_as_it_is(url: str,
     for open_it in (DatabasePlace.of(url).open, DatabasePlace.of(url).open_read_only):
         with pytest.raises(StoreError, match=f"schema version 99, and this program knows {len(STEPS)}"):
             open_it()
+    connection.close()
+
+
+async def test_a_newer_version_changes_the_schema_only_once_it_leads(
+    url: str, shared: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    older, place = DatabasePlace.of(url).open(), DatabasePlace.of(url)
+    monkeypatch.setattr(postgres_schema, "STEPS", (*STEPS, "CREATE TABLE more (id bigint)"))
+    connection = PostgresConnection(shared.url, schema=place.schema)
+    with pytest.raises(LeaseError):
+        place.open(waits=False)
+    with pytest.raises(StoreError, match=f"has schema version {len(STEPS)}, and this program wants {len(STEPS) + 1}"):
+        place.open_read_only()
+    assert postgres_schema.schema_version(connection) == len(STEPS)
+    await older.close()
+    await place.open().close()
+    assert postgres_schema.schema_version(connection) == len(STEPS) + 1
+    assert connection.execute("SELECT count(*) FROM more").fetchone() == (0,)
     connection.close()
 
 
