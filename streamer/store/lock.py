@@ -34,6 +34,11 @@ class StoreLock:
         self._file: IO[bytes] | None = None
         self.token = secrets.token_urlsafe(32)
 
+    @property
+    def is_held(self) -> bool:
+        """Tell whether we have it."""
+        return self._file is not None
+
     def acquire(self, *, address: str = "") -> None:
         """Take the lock, or raise `StoreError` that says who has it."""
         file = open(self._path, "a+b", opener=_for_the_owner)  # noqa: SIM115 - held until released

@@ -96,9 +96,9 @@ class SqlStore(ABC):
         """Return what proves that a command comes from somebody who may write the store."""
 
     @property
+    @abstractmethod
     def leads(self) -> bool:
         """Tell whether we are the one who writes the store, as far as that can be known without asking."""
-        return True
 
     async def hold(self) -> None:
         """Return never; raise `LeaseError` once another writes the store."""

@@ -58,10 +58,17 @@ class SqliteStore(SqlStore):
         if not path.exists():
             raise StoreError(f"there is no store at {path}", hint="start `streamer run`, or say which with --store")
         with in_words(path, "open"), ExitStack() as undo:
-            reader = undo.enter_context(closing(connect(path, read_only=True)))
-            require_known(schema_version(reader))
+            readers = {
+                doing: undo.enter_context(closing(connect(path, read_only=True))) for doing in (*READERS, WRITER)
+            }
+            require_known(schema_version(readers[WRITER]))
             undo.pop_all()
-            return cls(path, dict.fromkeys((*READERS, "write"), reader), StoreLock(path))
+            return cls(path, readers, StoreLock(path))
+
+    @property
+    def leads(self) -> bool:
+        """Tell whether we have the lock of the file."""
+        return self._lock.is_held
 
     def bytes_on_disk(self) -> int:
         """Return how many bytes the store takes on the disk."""
