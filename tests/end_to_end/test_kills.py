@@ -17,7 +17,7 @@ from streamer.store.sqlite import SqliteStore
 from tests.end_to_end.test_stopping import Load
 from tests.running import RunningService, running
 
-pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(800)]
 
 KILLS = 10
 SEED = 7
