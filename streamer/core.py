@@ -37,6 +37,7 @@ class Ground:
         log = await Log.open(store)
         instruments, clock = Instruments(), ServerClock(SystemClock())
         metrics = Metrics(instruments, await store.totals(), clock, settings.metrics.choices())
+        metrics.begin_at_0(never_yet(settings.alerts, settings.source_names))
         _show_at_scrape(instruments, log, store)
         return cls(settings, store, log, instruments, metrics, clock)
 
@@ -85,7 +86,6 @@ async def open_core(settings: Settings, store: SqlStore) -> AsyncIterator[Core]:
         log, clock, instruments = ground.log, ground.clock, ground.instruments
         intake, health = Intake(linger=settings.linger), dict[str, SourceHealth]()
         alerting = await _alerting(settings, log, intake, clock, health)
-        ground.metrics.begin_at_0(never_yet(settings.alerts, settings.source_names))
         facts = RunFacts(settings, store, clock, instruments)
         stack.push_async_callback(facts.close)
         surroundings = replace(settings.surroundings, details=facts.of, firing=alerting.firing)

@@ -9,8 +9,8 @@ the grace; then the web server, and last the store.
 import asyncio
 import signal
 import socket
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import aclosing, closing, contextmanager, suppress
+from collections.abc import Callable, Iterable
+from contextlib import aclosing, closing, suppress
 from functools import partial
 from ipaddress import ip_address
 
@@ -22,7 +22,7 @@ from streamer.board import Board
 from streamer.config import Settings
 from streamer.core import Core, open_core, open_store
 from streamer.dead_man import DeadMan
-from streamer.errors import LeaseError, StoreError
+from streamer.errors import LeaseError
 from streamer.front import Front
 from streamer.ingesting import ingest, subscriptions
 from streamer.model import Observer
@@ -33,7 +33,7 @@ from streamer.run_server import RunServer
 from streamer.serving import listen, serving
 from streamer.showing import Showing
 from streamer.sink_list import say_which_were_removed
-from streamer.standing_by import standing_by
+from streamer.standing_by import Passing, standing_by
 from streamer.store.sql import SqlStore
 from streamer.told import Told, told_by
 from streamer.upkeep import keep_up
@@ -113,7 +113,7 @@ class Service:
                 await self._lead(store, front, address)
                 break
             except* LeaseError as lost:
-                logger.warning("standing down", because=str(lost.exceptions[0]))
+                logger.warning("standing down", because=str(_first(lost)))
         logger.info("stopped")
 
     async def _store(self, front: Front, address: str) -> SqlStore | None:
@@ -125,8 +125,9 @@ class Service:
             logger.info("standing by", page=address, because=str(error))
         async with standing_by(self._settings, front):
             self._begun(address)
+            looking = Passing("look who leads")
             while not await _is_set(self._stopping, VACANT_SECONDS):
-                with suppress(LeaseError), _passing():
+                with suppress(LeaseError), looking.let():
                     return await asyncio.to_thread(take_it)
         return None
 
@@ -189,15 +190,9 @@ class Service:
                 core.instruments.reloaded.set(await take_over(core, self._read_again))
 
 
-@contextmanager
-def _passing() -> Iterator[None]:
-    """Let what may be over in a moment pass: a database that cannot be reached."""
-    try:
-        yield
-    except StoreError as error:
-        if not error.may_pass:
-            raise
-        logger.warning("cannot look who leads", error=str(error), hint=error.hint)
+def _first(error: BaseException) -> BaseException:
+    """Return the first of the errors in a group, however deep."""
+    return _first(error.exceptions[0]) if isinstance(error, BaseExceptionGroup) else error
 
 
 async def _is_set(event: asyncio.Event, seconds: float) -> bool:

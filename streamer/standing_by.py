@@ -2,8 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from datetime import datetime
 from itertools import groupby
 from operator import attrgetter
@@ -78,11 +78,11 @@ class Standby:
 
     async def keep_following(self, showing: Showing) -> NoReturn:
         """Take up what was appended, for ever."""
-        await _keep(lambda: self._follow(showing))
+        await _keep("follow the store", lambda: self._follow(showing))
 
     async def keep_looking(self, showing: Showing) -> NoReturn:
         """Look for what no record tells, for ever."""
-        await _keep(lambda: self.look(showing))
+        await _keep("look at the store", lambda: self.look(showing))
 
     async def _follow(self, showing: Showing) -> None:
         while records := await self._ground.log.follow(AT_ONCE):
@@ -101,7 +101,8 @@ class Standby:
 
     def _tracked(self, runs: Sequence[RunState]) -> dict[str, Tracker]:
         rules, names = self._ground.settings.liveness, self._ground.metrics.names
-        trackers = {each.name: Tracker(lambda move: rules.limits_of(move, names)) for each in self._sources}
+        sources = {*(each.name for each in self._sources), *(run.source for run in runs)}
+        trackers = {source: Tracker(lambda move: rules.limits_of(move, names)) for source in sources}
         for run in runs:
             load(trackers[run.source], [run])
         return trackers
@@ -131,12 +132,35 @@ class Standby:
         raise StoreError("this replica stands by, and changes nothing", hint=f"ask {where}")
 
 
-async def _keep(do: Callable[[], Awaitable[None]]) -> NoReturn:
-    while True:
-        begun, rest = time.monotonic(), REST
+class Passing:
+    """Lets pass what may be over in a moment, such as a database that is away; says when it begins and when it ends."""
+
+    def __init__(self, doing: str) -> None:
+        self._doing = doing
+        self._is_said = False
+
+    @contextmanager
+    def let(self) -> Iterator[None]:
+        """Do something in the block; whatever a person has to see to comes out."""
         try:
-            await do()
+            yield
         except StoreError as error:
-            logger.warning("cannot read the store that another writes", error=str(error), hint=error.hint)
-            rest = 0
+            if not error.may_pass:
+                raise
+            if not self._is_said:
+                logger.warning("waiting for the store", to=self._doing, error=str(error), hint=error.hint)
+            self._is_said = True
+        else:
+            if self._is_said:
+                logger.info("the store answers again", to=self._doing)
+            self._is_said = False
+
+
+async def _keep(doing: str, do: Callable[[], Awaitable[None]]) -> NoReturn:
+    passing = Passing(doing)
+    while True:
+        begun, rest = time.monotonic(), 0
+        with passing.let():
+            await do()
+            rest = REST
         await asyncio.sleep(max(EVERY_SECONDS, rest * (time.monotonic() - begun)))
