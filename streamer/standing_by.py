@@ -78,11 +78,11 @@ class Standby:
 
     async def keep_following(self, showing: Showing) -> NoReturn:
         """Take up what was appended, for ever."""
-        await _keep("follow the store", lambda: self._follow(showing))
+        await _keep("follow the store", lambda: self._follow(showing), rest=1)
 
     async def keep_looking(self, showing: Showing) -> NoReturn:
         """Look for what no record tells, for ever."""
-        await _keep("look at the store", lambda: self.look(showing))
+        await _keep("look at the store", lambda: self.look(showing), rest=REST)
 
     async def _follow(self, showing: Showing) -> None:
         while records := await self._ground.log.follow(AT_ONCE):
@@ -156,11 +156,12 @@ class Passing:
             self._is_said = False
 
 
-async def _keep(doing: str, do: Callable[[], Awaitable[None]]) -> NoReturn:
+async def _keep(doing: str, do: Callable[[], Awaitable[None]], *, rest: float) -> NoReturn:
+    """Do it again and again, with so many times as long a rest as it took, but not after it failed."""
     passing = Passing(doing)
     while True:
-        begun, rest = time.monotonic(), 0
+        begun, took = time.monotonic(), 0.0
         with passing.let():
             await do()
-            rest = REST
-        await asyncio.sleep(max(EVERY_SECONDS, rest * (time.monotonic() - begun)))
+            took = time.monotonic() - begun
+        await asyncio.sleep(max(EVERY_SECONDS, rest * took))

@@ -3,7 +3,7 @@
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from math import inf
 from pathlib import Path
 
@@ -96,10 +96,9 @@ def test_burst_arrives_whole_and_once_where_prefects_own_subscriber_loses_most(
             taken = seconds_until_all_are_there(service, posted)
             theirs = len(posted & set((folder / "theirs").read_text().split()))
         assert taken < 30
-        truth = Truth(prefect.api_url)
-        service.wait_until(lambda: truth.total() >= BURST)
-        assert sorted(service.ids()) == sorted(event["id"] for event in truth.events())
-        truth.close()
+        with closing(Truth(prefect.api_url)) as truth:
+            service.wait_until(lambda: truth.total() >= BURST)
+            assert sorted(service.ids()) == sorted(event["id"] for event in truth.events())
         service.wait_until(lambda: service.counted("prefect_flow_run_transitions_total") == BURST)
         assert service.stop() == 0
         (account,) = accounts(folder / ".streamer" / "streamer.db")
@@ -112,8 +111,11 @@ def test_burst_arrives_whole_and_once_where_prefects_own_subscriber_loses_most(
 async def test_flood_arrives_whole_and_once_as_far_as_the_server_itself_took_it(
     tmp_path_factory: pytest.TempPathFactory, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with PrefectServer(tmp_path_factory.mktemp("flood")) as prefect, running(folder, prefect.api_url) as service:
-        truth = Truth(prefect.api_url)
+    with (
+        PrefectServer(tmp_path_factory.mktemp("flood")) as prefect,
+        running(folder, prefect.api_url) as service,
+        closing(Truth(prefect.api_url)) as truth,
+    ):
         with prefects_own(prefect, folder / "theirs"):
             service.wait_until((folder / "theirs").exists)
             start = time.monotonic()
@@ -126,7 +128,6 @@ async def test_flood_arrives_whole_and_once_as_far_as_the_server_itself_took_it(
             written = {event["id"] for event in truth.events()}
             taken = seconds_until_all_are_there(service, written)
             theirs = len(posted & set((folder / "theirs").read_text().split()))
-        truth.close()
         assert taken < 30
         ours = service.ids()
         assert len(set(ours)) == len(ours), "an id is there twice"

@@ -2,6 +2,7 @@
 
 import random
 import signal
+from contextlib import closing
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -37,12 +38,11 @@ async def test_ten_kills_change_nothing(
                 service.wait_until(partial(has_more, service, len(service.ids()) + dice.randrange(1, 400)))
                 service.stop(signal.SIGKILL)
                 service.start()
-        truth = Truth(prefect.api_url)
-        service.wait_until(lambda: truth.total() == len(load.posted))
+        with closing(Truth(prefect.api_url)) as truth:
+            service.wait_until(lambda: truth.total() == len(load.posted))
         service.wait_until(lambda: set(load.posted) == set(service.ids()))
         service.wait_until(lambda: service.counted("prefect_flow_run_transitions_total") == len(load.posted))
         assert service.stop() == 0
-        truth.close()
     store = SqliteStore.open(folder / ".streamer" / "streamer.db")
     await store.open_source("default", identity=prefect.api_url, now=datetime.now(UTC))
     records = [each for each in await store.after(0, 1_000_000) if isinstance(each.event, Transition)]

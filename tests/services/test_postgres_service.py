@@ -3,6 +3,7 @@
 import asyncio
 import signal
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -38,9 +39,8 @@ def test_a_service_that_was_killed_goes_on_where_it_stopped(tmp_path: Path, post
             service.stop(signal.SIGKILL)
             service.start()
         load.stop()
-        truth = Truth(prefect.api_url)
-        service.wait_until(lambda: truth.total() == len(load.posted))
-        truth.close()
+        with closing(Truth(prefect.api_url)) as truth:
+            service.wait_until(lambda: truth.total() == len(load.posted))
         service.wait_until(lambda: set(load.posted) == set(service.ids()))
         service.wait_until(lambda: service.counted("prefect_flow_run_transitions_total") == len(load.posted))
         told = asked("check", "--store", postgres.url, "--api-url", prefect.api_url)
