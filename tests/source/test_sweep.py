@@ -30,12 +30,21 @@ from tests.stores import open_store
 
 pytestmark = pytest.mark.either_store
 
+BEFORE = timedelta(hours=5, minutes=30)
 NOW = datetime.now(UTC)
-NOON = NOW - timedelta(hours=5, minutes=30)
+NOON = NOW - BEFORE
 LONG = 60 * MINUTE
 AT_ONCE = ((10 * SECOND, SECOND),)
 LATER = (5 * LONG, SECOND)
 """The age at which what occurred at `NOON` falls due a second time."""
+
+
+@pytest.fixture(autouse=True)
+def it_is_now() -> None:
+    """Begin each test now: when the session began may be so long ago that nothing falls due a second time."""
+    global NOW, NOON
+    NOW = datetime.now(UTC)
+    NOON = NOW - BEFORE
 
 
 @dataclass
