@@ -86,7 +86,7 @@ async def open_core(settings: Settings, store: SqlStore) -> AsyncIterator[Core]:
         log, clock, instruments = ground.log, ground.clock, ground.instruments
         intake, health = Intake(linger=settings.linger), dict[str, SourceHealth]()
         alerting = await _alerting(settings, log, intake, clock, health)
-        facts = RunFacts(settings, store, clock, instruments)
+        facts = RunFacts(settings, store, instruments)
         stack.push_async_callback(facts.close)
         surroundings = replace(settings.surroundings, details=facts.of, firing=alerting.firing)
         sinks = Deliveries(log, instruments, surroundings, settings.redact)

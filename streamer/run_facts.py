@@ -7,7 +7,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from streamer.alert_message import last_lines
-from streamer.clock import ServerClock
+from streamer.clock import ServerClock, SystemClock
 from streamer.config import Settings
 from streamer.connecting import connection_of
 from streamer.errors import ConfigError, SourceError, StoreError
@@ -29,11 +29,10 @@ MOST_MESSAGES = 200
 class RunFacts:
     """Ask store and server. Both may be gone: then there is nothing to tell, and the message goes out without it."""
 
-    def __init__(self, settings: Settings, store: Store, clock: ServerClock, instruments: Instruments) -> None:
+    def __init__(self, settings: Settings, store: Store, instruments: Instruments) -> None:
         self._settings = {each.source: each for each in settings.each_source}
         self._redaction = settings.redact
         self._store = store
-        self._clock = clock
         self._instruments = instruments
         self._apis: dict[str, Api] = {}
         self._not_before: dict[str, float] = {}
@@ -43,7 +42,7 @@ class RunFacts:
         run = record.event.run_id
         if run is None:
             return NO_DETAILS
-        worked, lines = await asyncio.gather(self._worked(record, run), self._lines(record.source, run, most_lines))
+        worked, lines = await asyncio.gather(self._worked(record, run), self._lines(record, run, most_lines))
         return RunDetails(worked, tuple(lines))
 
     async def close(self) -> None:
@@ -59,9 +58,10 @@ class RunFacts:
             return None
         return _worked(known, record) if known else None
 
-    async def _lines(self, source: str, run: UUID, most: int) -> Sequence[str]:
-        is_wanted = most and Droppable.MESSAGE not in self._redaction.drop and source in self._settings
-        if not is_wanted or time.monotonic() < self._not_before.get(source, 0):
+    async def _lines(self, record: Record, run: UUID, most: int) -> Sequence[str]:
+        source = record.source if record.source in self._settings else next(iter(self._settings))
+        is_unwanted = not most or Droppable.MESSAGE in self._redaction.drop
+        if is_unwanted or time.monotonic() < self._not_before.get(source, 0):
             return ()
         try:
             async with asyncio.timeout(SECONDS):
@@ -73,8 +73,8 @@ class RunFacts:
 
     def _connected(self, source: str) -> Api:
         if source not in self._apis:
-            connection = connection_of(self._settings[source])
-            self._apis[source] = Api(connection, self._clock, self._instruments, per_minute=PER_MINUTE)
+            connection, clock = connection_of(self._settings[source]), ServerClock(SystemClock())
+            self._apis[source] = Api(connection, clock, self._instruments, per_minute=PER_MINUTE)
         return self._apis[source]
 
 

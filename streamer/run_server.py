@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from typing import TypeVar
 from uuid import UUID
 
-from streamer.clock import ServerClock
+from streamer.clock import ServerClock, SystemClock
 from streamer.config import Settings
 from streamer.connecting import connection_of
 from streamer.errors import ConfigError, ConnectionLost, SourceError
@@ -31,12 +31,11 @@ T = TypeVar("T")
 
 
 class RunServer:
-    """Connect when asked first, to the server of the run. What cannot be had is a `SourceError`, `SECONDS` later."""
+    """Ask the server of the run. What cannot be had is a `SourceError`, `SECONDS` later at the most."""
 
-    def __init__(self, settings: Settings, find: Find, clock: ServerClock, instruments: Instruments) -> None:
+    def __init__(self, settings: Settings, find: Find, instruments: Instruments) -> None:
         self._settings = {each.source: each for each in settings.each_source}
         self._find = find
-        self._clock = clock
         self._instruments = instruments
         self._apis: dict[str, Api] = {}
         self._places = asyncio.Semaphore(AT_ONCE)
@@ -100,7 +99,8 @@ class RunServer:
         try:
             async with asyncio.timeout(SECONDS), self._places:
                 if source not in self._apis:
-                    self._apis[source] = Api(connection_of(settings), self._clock, self._instruments, per_minute=most)
+                    connection, clock = connection_of(settings), ServerClock(SystemClock())  # each has its own time
+                    self._apis[source] = Api(connection, clock, self._instruments, per_minute=most)
                 yield self._apis[source]
         except TimeoutError as error:
             hint = f"it is asked {most} times a minute at the most: are these too many questions at once?"

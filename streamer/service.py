@@ -134,7 +134,7 @@ class Service:
     async def _lead(self, store: SqlStore, front: Front, address: str) -> None:
         async with (
             open_core(self._settings, store) as core,
-            aclosing(RunServer(core.settings, core.store.run, core.clock, core.instruments)) as server,
+            aclosing(RunServer(core.settings, core.store.run, core.instruments)) as server,
         ):
             told = told_by(core)
             showing = await Showing.open(core, told)

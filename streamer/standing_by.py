@@ -4,7 +4,6 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from datetime import datetime
 from itertools import groupby
 from operator import attrgetter
 from typing import Any, NoReturn
@@ -50,7 +49,7 @@ async def standing_by(settings: Settings, front: Front) -> AsyncIterator[None]:
         stack.push_async_callback(store.close)
         ground = await Ground.on(store, settings)
         standby = Standby(ground)
-        server = RunServer(settings, store.run, ground.clock, ground.instruments)
+        server = RunServer(settings, store.run, ground.instruments)
         stack.push_async_callback(server.aclose)
         showing = await Showing.open(ground, standby.told)
         showing.follow(standby.trackers)
@@ -121,10 +120,7 @@ class Standby:
         return await stored_sinks(self._ground.store, self._wanted, state=SinkState.ELSEWHERE)
 
     async def _alerts(self) -> list[ListedAlert]:
-        return await stored_alerts(self._ground.store, self._ground.settings, now=self._now())
-
-    def _now(self) -> datetime:
-        return self._ground.clock.now()
+        return await stored_alerts(self._ground.store, self._ground.settings, now=self._ground.clock.now())
 
     async def _refuse(self, **_: Any) -> Mapping[str, Any]:
         leader = await asyncio.to_thread(self._ground.settings.place.service)

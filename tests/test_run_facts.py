@@ -16,7 +16,6 @@ from starlette.routing import Route
 
 from schemas import decode
 from streamer import config, run_facts
-from streamer.clock import ServerClock, SystemClock
 from streamer.instruments import Instruments
 from streamer.model import Net, Record
 from streamer.run_facts import RunFacts
@@ -67,7 +66,7 @@ async def made(logs: Logs, tmp_path: Path) -> AsyncIterator[Callable[..., RunFac
 
         def make(**settings: Any) -> RunFacts:
             given = {"api_url": f"{serving.url}/api", "proxy": "none", **settings}
-            facts.append(RunFacts(config.only(**given), store, ServerClock(SystemClock()), Instruments()))
+            facts.append(RunFacts(config.only(**given), store, Instruments()))
             return facts[-1]
 
         yield make

@@ -14,7 +14,6 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from streamer import config, run_server
-from streamer.clock import ServerClock, SystemClock
 from streamer.errors import ConnectionLost, RequestRefused
 from streamer.instruments import Instruments
 from streamer.run_server import RunServer
@@ -51,7 +50,7 @@ async def asking(prefect: Prefect, **settings: Any) -> AsyncIterator[RunServer]:
     app = Starlette(routes=[Route(path, prefect.__call__, methods=["POST"]) for path in paths])
     async with Serving(app) as serving:
         given = config.only(api_url=f"{serving.url}/api", proxy="none", **settings)
-        server = RunServer(given, unknown, ServerClock(SystemClock()), Instruments())
+        server = RunServer(given, unknown, Instruments())
         try:
             yield server
         finally:

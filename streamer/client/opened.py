@@ -9,6 +9,7 @@ from streamer.client.server import Server
 from streamer.clock import ServerClock, SystemClock
 from streamer.config import Settings
 from streamer.connecting import connection_of
+from streamer.errors import SourceError
 from streamer.instruments import Instruments
 from streamer.source.api import Api
 from streamer.store.sql import SqlStore
@@ -42,10 +43,16 @@ class Opened:
         return self._background.do(self._asking(sources[source], question))
 
     def ask_servers(self, question: Callable[[Server], Awaitable[T | None]]) -> T | None:
-        """Return the answer of the first Prefect server that has one."""
+        """Return the answer of the first Prefect server that has one; raise if none has, and one did not answer."""
+        problem: SourceError | None = None
         for each in self._settings().each_source:
-            if (found := self._background.do(self._asking(each, question))) is not None:
-                return found
+            try:
+                if (found := self._background.do(self._asking(each, question))) is not None:
+                    return found
+            except SourceError as error:
+                problem = error
+        if problem:
+            raise problem
         return None
 
     async def _asking(self, settings: Settings, question: Callable[[Server], Awaitable[T]]) -> T:

@@ -19,19 +19,17 @@ class InventoryGauges:
     """A collector over what was read last; before anything was, it shows nothing."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
+        self.inventory = Inventory()
+        """What was read last of all sources."""
         self._read: dict[str, Inventory] = {}
         self.late: Mapping[str, int] = {}
         """How many runs are late, by the id of the work queue."""
         registry.register(self)
 
-    @property
-    def inventory(self) -> Inventory:
-        """Return what was read last of all sources."""
-        return Inventory.together(self._read.values())
-
     def take(self, source: str, inventory: Inventory) -> None:
         """Show this of a source from now on."""
         self._read[source] = inventory
+        self.inventory = Inventory.together(self._read.values())
 
     def collect(self) -> Iterator[Metric]:
         """Yield numbers, and a series for each deployment, work pool and work queue."""

@@ -89,8 +89,8 @@ def create_app(
 
     async def show_metrics(request: Request) -> Response:
         accept = request.headers.get("accept", "")
-        if (now := status()).role is Role.STANDBY and not now.is_ready:
-            return PlainTextResponse(f"{now.missing[0]}, so that these would be old\n", status_code=503)
+        if (now := status()).role is Role.STANDBY and now.trouble:
+            return PlainTextResponse(f"{now.trouble}, so that these would be old\n", status_code=503)
         body, content_type = await anyio.to_thread.run_sync(metrics.exposition, accept)
         return Response(body, headers={"Content-Type": content_type})
 

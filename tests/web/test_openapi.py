@@ -149,7 +149,7 @@ async def test_all_questions_are_documented_and_no_others(service: Service) -> N
 
 def questions_of(service: Service, showing: Showing) -> Iterator[Route]:
     """Yield the routes below `/api` that the service answers a GET at."""
-    server = RunServer(service.core.settings, service.core.store.run, service.core.clock, service.core.instruments)
+    server = RunServer(service.core.settings, service.core.store.run, service.core.instruments)
     for each in answers.app_of(service.core, told_by(service.core), server, showing).routes:
         if isinstance(each, Route) and each.path.startswith("/api") and "GET" in (each.methods or ()):
             yield each
